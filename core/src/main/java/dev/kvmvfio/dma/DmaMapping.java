@@ -1,0 +1,47 @@
+package dev.kvmvfio.dma;
+
+import dev.kvmvfio.kernel.Handle;
+
+/**
+ * Memory that devices reach at an IOVA. Closing it takes the memory out of their reach; when the close has returned no
+ * device can read or write it any more.
+ */
+public final class DmaMapping extends Handle {
+    private final DmaSpace space;
+    private final long iova;
+    private final long length;
+
+    DmaMapping(DmaSpace space, long iova, long length) {
+        this.space = space;
+        this.iova = iova;
+        this.length = length;
+    }
+
+    /**
+     * Where the devices see the memory.
+     *
+     * @return an I/O virtual address in bytes
+     */
+    public long iova() {
+        return iova;
+    }
+
+    /**
+     * How much they see.
+     *
+     * @return bytes
+     */
+    public long length() {
+        return length;
+    }
+
+    @Override
+    protected void release() {
+        space.unmap(this);
+    }
+
+    @Override
+    public String toString() {
+        return String.format("DMA mapping of 0x%x bytes at IOVA 0x%x in %s", length, iova, space);
+    }
+}

@@ -1,0 +1,174 @@
+package dev.kvmvfio.dma;
+
+import dev.kvmvfio.iommufd.Ioas;
+import dev.kvmvfio.kernel.Errno;
+import dev.kvmvfio.kernel.FileDescriptor;
+import dev.kvmvfio.kernel.Handle;
+import dev.kvmvfio.kernel.KernelException;
+import dev.kvmvfio.kernel.MappedMemory;
+import dev.kvmvfio.kernel.PageAlignment;
+import dev.kvmvfio.vfio.VfioContainer;
+import java.util.List;
+import java.util.stream.Collectors;
+
+/**
+ * The addresses that devices use for DMA, and what memory they stand for: an IOAS of iommufd, or a VFIO container. All
+ * devices that are attached to one see the same memory.
+ *
+ * <p>Mapped memory is pinned, so it counts against {@code RLIMIT_MEMLOCK}. Mappings belong to the space and are closed
+ * before it.
+ *
+ * <p><b>Thread-safety:</b> all methods may be called from any thread.
+ */
+public abstract sealed class DmaSpace extends Handle permits VfioContainer, Ioas {
+    /** For the two permitted types. */
+    protected DmaSpace() {
+    }
+
+    /**
+     * Maps a whole memory for reading and writing.
+     *
+     * @param iova where the devices shall see it, in bytes; a multiple of the page size
+     * @param memory what they shall see; it cannot be closed before the mapping
+     * @return the mapping, which belongs to this space
+     * @throws IllegalArgumentException when the IOVA is not page-aligned
+     * @throws KernelException when the kernel refuses; the message says why
+     */
+    public final DmaMapping map(long iova, MappedMemory memory) {
+        return map(iova, memory, 0, memory.size(), DmaAccess.READ_WRITE);
+    }
+
+    /**
+     * Maps a part of a memory: {@code IOMMU_IOAS_MAP}, or {@code VFIO_IOMMU_MAP_DMA} of a container.
+     *
+     * @param iova where the devices shall see it, in bytes; a multiple of the page size
+     * @param memory what they shall see; it cannot be closed before the mapping
+     * @param offset of the part within the memory, in bytes; a multiple of the page size
+     * @param length in bytes; a multiple of the page size
+     * @param access what the devices may do with it
+     * @return the mapping, which belongs to this space
+     * @throws IllegalArgumentException when anything is not page-aligned or the part reaches outside the memory
+     * @throws KernelException when the kernel refuses: {@code EEXIST} when a mapping is in the way, {@code ENOMEM} when
+     *         {@code RLIMIT_MEMLOCK} is too small, {@code EINVAL} when the addresses cannot be mapped
+     */
+    public final DmaMapping map(long iova, MappedMemory memory, long offset, long length, DmaAccess access) {
+        PageAlignment.check(memory.kernel(), "IOVA", iova);
+        long address = memory.addressOf(offset, length);
+        int result = mapPages(iova, address, length, access);
+        if (result < 0) {
+            throw new KernelException(mapCall(), this,
+                    String.format("iova=0x%x, length=0x%x, vaddr=0x%x, access=%s", iova,
+                            length, address, access),
+                    result, remedy(result, iova, length));
+        }
+        return mapped(iova, memory, length);
+    }
+
+    /**
+     * Registers what the kernel has mapped.
+     *
+     * @param iova where
+     * @param memory what
+     * @param length how much, in bytes
+     * @return the mapping, which belongs to this space
+     */
+    protected final DmaMapping mapped(long iova, MappedMemory memory, long length) {
+        return memory.adopt(adopt(new DmaMapping(this, iova, length)));
+    }
+
+    private String remedy(int result, long iova, long length) {
+        return switch (Errno.of(-result)) {
+            case EEXIST -> "It overlaps one of " + mappings();
+            case ENOMEM -> Memlock.describe(fd().kernel(), length);
+            case ENOSPC -> "The container's limit of mappings (dma_entry_limit) is used up: map larger pieces";
+            case EINVAL, EADDRINUSE, EOVERFLOW -> reserved(iova, length);
+            default -> "";
+        };
+    }
+
+    private String reserved(long iova, long length) {
+        List<IovaRange> ranges = iovaRanges();
+        if (ranges.stream().anyMatch(range -> range.contains(iova, length))) {
+            return "";
+        }
+        return "These addresses are reserved or outside what the IOMMU can map. It can map "
+                + ranges.stream().map(IovaRange::toString).collect(Collectors.joining(", "));
+    }
+
+    /**
+     * The mappings that are there now.
+     *
+     * @return a copy, the oldest first
+     */
+    public final List<DmaMapping> mappings() {
+        return children().stream().filter(DmaMapping.class::isInstance).map(DmaMapping.class::cast).toList();
+    }
+
+    /** Devices fall silent before their memory is taken from them. */
+    @Override
+    protected final void quiesce() {
+        quiesceChildren();
+    }
+
+    final void unmap(DmaMapping mapping) {
+        long unmapped = unmapPages(mapping.iova(), mapping.length());
+        if (unmapped < 0) {
+            throw new KernelException(unmapCall(), this,
+                    String.format("iova=0x%x, length=0x%x", mapping.iova(), mapping.length()), unmapped, "");
+        }
+        if (unmapped != mapping.length()) {
+            throw new IllegalStateException(String.format("%s unmapped 0x%x bytes instead of %s", unmapCall(), unmapped,
+                    mapping));
+        }
+    }
+
+    /**
+     * Which addresses can be mapped: {@code IOMMU_IOAS_IOVA_RANGES}, or the IOVA range capability of
+     * {@code VFIO_IOMMU_GET_INFO}. Attaching a device may make them fewer.
+     *
+     * @return in ascending order; empty when the kernel does not say
+     * @throws KernelException when the kernel refuses
+     */
+    public abstract List<IovaRange> iovaRanges();
+
+    /**
+     * The open file, for an ioctl that this library does not wrap.
+     *
+     * @return of the container, or of the iommufd that the IOAS is in
+     */
+    public abstract FileDescriptor fd();
+
+    /**
+     * The ioctl that maps.
+     *
+     * @return its name
+     */
+    public abstract String mapCall();
+
+    /**
+     * The ioctl that unmaps.
+     *
+     * @return its name
+     */
+    public abstract String unmapCall();
+
+    /**
+     * Maps at a fixed IOVA.
+     *
+     * @param iova the first address
+     * @param address of the memory in this process
+     * @param length in bytes
+     * @param access what the devices may do
+     * @return 0 or a negative errno
+     */
+    protected abstract int mapPages(long iova, long address, long length, DmaAccess access);
+
+    /**
+     * Unmaps.
+     *
+     * @param iova the first address
+     * @param length in bytes
+     * @return how many bytes were unmapped, or a negative errno
+     */
+    protected abstract long unmapPages(long iova, long length);
+}

@@ -1,0 +1,161 @@
+package dev.kvmvfio.iommufd;
+
+import dev.kvmvfio.bindings.iommufd.iommu_ioas_iova_ranges;
+import dev.kvmvfio.bindings.iommufd.iommu_ioas_map;
+import dev.kvmvfio.bindings.iommufd.iommu_ioas_unmap;
+import dev.kvmvfio.bindings.iommufd.iommu_iova_range;
+import dev.kvmvfio.bindings.iommufd.iommufd_h;
+import dev.kvmvfio.dma.DmaAccess;
+import dev.kvmvfio.dma.DmaMapping;
+import dev.kvmvfio.dma.DmaSpace;
+import dev.kvmvfio.dma.IovaRange;
+import dev.kvmvfio.kernel.Errno;
+import dev.kvmvfio.kernel.FileDescriptor;
+import dev.kvmvfio.kernel.Ioctl;
+import dev.kvmvfio.kernel.KernelException;
+import dev.kvmvfio.kernel.MappedMemory;
+import dev.kvmvfio.kernel.Scratch;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * An I/O address space of iommufd. Memory that is mapped here is reachable for every device that is attached to it.
+ *
+ * <p>Memory is pinned when a device is attached, or when it is mapped while one is; until then a bad mapping goes
+ * unnoticed.
+ */
+public final class Ioas extends DmaSpace {
+    private static final Ioctl MAP = new Ioctl("IOMMU_IOAS_MAP", iommufd_h.IOMMU_IOAS_MAP());
+    private static final Ioctl UNMAP = new Ioctl("IOMMU_IOAS_UNMAP", iommufd_h.IOMMU_IOAS_UNMAP());
+    private static final Ioctl IOVA_RANGES = new Ioctl("IOMMU_IOAS_IOVA_RANGES", iommufd_h.IOMMU_IOAS_IOVA_RANGES());
+
+    private final Iommufd iommufd;
+    private final int id;
+
+    Ioas(Iommufd iommufd, int id) {
+        this.iommufd = iommufd;
+        this.id = id;
+    }
+
+    /**
+     * The number that iommufd knows it by.
+     *
+     * @return unique among everything in its iommufd
+     */
+    public int id() {
+        return id;
+    }
+
+    /**
+     * The iommufd that it is in.
+     *
+     * @return its owner
+     */
+    public Iommufd iommufd() {
+        return iommufd;
+    }
+
+    @Override
+    public FileDescriptor fd() {
+        return iommufd.fd();
+    }
+
+    /**
+     * {@code IOMMU_IOAS_MAP} of a whole memory at an IOVA that the kernel chooses.
+     *
+     * @param memory what the devices shall see; it cannot be closed before the mapping
+     * @param access what they may do with it
+     * @return the mapping, which says where it is
+     * @throws KernelException when the kernel refuses
+     */
+    public DmaMapping map(MappedMemory memory, DmaAccess access) {
+        MemorySegment request = request(memory.addressOf(0, memory.size()), memory.size(), access);
+        fd().call(MAP, request);
+        return mapped(iommu_ioas_map.iova(request), memory, memory.size());
+    }
+
+    @Override
+    protected int mapPages(long iova, long address, long length, DmaAccess access) {
+        MemorySegment request = request(address, length, access);
+        iommu_ioas_map.flags(request, iommu_ioas_map.flags(request) | iommufd_h.IOMMU_IOAS_MAP_FIXED_IOVA());
+        iommu_ioas_map.iova(request, iova);
+        return fd().ioctl(MAP.request(), request);
+    }
+
+    private MemorySegment request(long address, long length, DmaAccess access) {
+        MemorySegment request = iommu_ioas_map.allocate(Scratch.begin());
+        iommu_ioas_map.size(request, (int) request.byteSize());
+        iommu_ioas_map.flags(request, (access.reads() ? iommufd_h.IOMMU_IOAS_MAP_READABLE() : 0)
+                | (access.writes() ? iommufd_h.IOMMU_IOAS_MAP_WRITEABLE() : 0));
+        iommu_ioas_map.ioas_id(request, id);
+        iommu_ioas_map.user_va(request, address);
+        iommu_ioas_map.length(request, length);
+        return request;
+    }
+
+    @Override
+    protected long unmapPages(long iova, long length) {
+        MemorySegment request = iommu_ioas_unmap.allocate(Scratch.begin());
+        iommu_ioas_unmap.size(request, (int) request.byteSize());
+        iommu_ioas_unmap.ioas_id(request, id);
+        iommu_ioas_unmap.iova(request, iova);
+        iommu_ioas_unmap.length(request, length);
+        int result = fd().ioctl(UNMAP.request(), request);
+        return result < 0 ? result : iommu_ioas_unmap.length(request);
+    }
+
+    @Override
+    public List<IovaRange> iovaRanges() {
+        try (Arena arena = Arena.ofConfined()) {
+            int capacity = 16;
+            while (true) {
+                MemorySegment request = iommu_ioas_iova_ranges.allocate(arena);
+                MemorySegment ranges = iommu_iova_range.allocateArray(capacity, arena);
+                iommu_ioas_iova_ranges.size(request, (int) request.byteSize());
+                iommu_ioas_iova_ranges.ioas_id(request, id);
+                iommu_ioas_iova_ranges.num_iovas(request, capacity);
+                iommu_ioas_iova_ranges.allowed_iovas(request, ranges.address());
+                int result = fd().ioctl(IOVA_RANGES.request(), request);
+                int count = iommu_ioas_iova_ranges.num_iovas(request);
+                if (result >= 0) {
+                    return read(ranges, count);
+                }
+                if (!Errno.EMSGSIZE.is(result)) {
+                    throw new KernelException(IOVA_RANGES.name(), this, result);
+                }
+                capacity = count;
+            }
+        }
+    }
+
+    private static List<IovaRange> read(MemorySegment ranges, int count) {
+        List<IovaRange> found = new ArrayList<>();
+        for (int i = 0; i < count; i++) {
+            MemorySegment range = iommu_iova_range.asSlice(ranges, i);
+            found.add(new IovaRange(iommu_iova_range.start(range), iommu_iova_range.last(range)));
+        }
+        return List.copyOf(found);
+    }
+
+    @Override
+    public String mapCall() {
+        return MAP.name();
+    }
+
+    @Override
+    public String unmapCall() {
+        return UNMAP.name();
+    }
+
+    @Override
+    protected void release() {
+        iommufd.destroy(id);
+    }
+
+    @Override
+    public String toString() {
+        return "IOAS " + id + " of " + iommufd;
+    }
+}

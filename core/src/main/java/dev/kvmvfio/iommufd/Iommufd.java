@@ -1,0 +1,111 @@
+package dev.kvmvfio.iommufd;
+
+import dev.kvmvfio.bindings.iommufd.iommu_destroy;
+import dev.kvmvfio.bindings.iommufd.iommu_ioas_alloc;
+import dev.kvmvfio.bindings.iommufd.iommufd_h;
+import dev.kvmvfio.bindings.system.system_h;
+import dev.kvmvfio.kernel.Errno;
+import dev.kvmvfio.kernel.FileDescriptor;
+import dev.kvmvfio.kernel.Handle;
+import dev.kvmvfio.kernel.Ioctl;
+import dev.kvmvfio.kernel.Kernel;
+import dev.kvmvfio.kernel.KernelException;
+import dev.kvmvfio.kernel.Scratch;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * {@code /dev/iommu}: the kernel's newer interface to IOMMUs. Devices are bound to it, and the address spaces that they
+ * use for DMA are allocated in it. Needs Linux 6.2 for itself and 6.6 for VFIO devices, built with
+ * {@code CONFIG_IOMMUFD}.
+ *
+ * <p>What is allocated here belongs to this object and is destroyed before it is closed.
+ *
+ * <p><b>Thread-safety:</b> all methods may be called from any thread.
+ */
+public final class Iommufd extends Handle {
+    /** Where Linux has it. */
+    public static final String PATH = "/dev/iommu";
+
+    private static final Ioctl DESTROY = new Ioctl("IOMMU_DESTROY", iommufd_h.IOMMU_DESTROY());
+    private static final Ioctl IOAS_ALLOC = new Ioctl("IOMMU_IOAS_ALLOC", iommufd_h.IOMMU_IOAS_ALLOC());
+
+    private final FileDescriptor fd;
+
+    private Iommufd(FileDescriptor fd) {
+        this.fd = fd;
+    }
+
+    /**
+     * Opens {@code /dev/iommu} of the running Linux.
+     *
+     * @return iommufd, owned by the caller
+     * @throws KernelException when it cannot be opened; the message says what to do
+     */
+    public static Iommufd open() {
+        return open(Kernel.linux());
+    }
+
+    /**
+     * Opens {@code /dev/iommu}.
+     *
+     * @param kernel where to open it
+     * @return iommufd, owned by the caller
+     * @throws KernelException when it cannot be opened; the message says what to do
+     */
+    public static Iommufd open(Kernel kernel) {
+        return new Iommufd(FileDescriptor.open(kernel, PATH, system_h.O_RDWR(), Iommufd::openRemedy));
+    }
+
+    private static String openRemedy(Errno errno) {
+        return switch (errno) {
+            case ENOENT, ENODEV -> "The kernel needs CONFIG_IOMMUFD, and the module iommufd loaded; without it use the "
+                    + "group interface. A container needs --device " + PATH;
+            case EACCES -> "Give the user access to the node, for example with a udev rule";
+            case EPERM -> "A device cgroup or a security module refuses it: the container needs --device " + PATH;
+            default -> "";
+        };
+    }
+
+    /**
+     * {@code IOMMU_IOAS_ALLOC}.
+     *
+     * @return an empty address space, which belongs to this object
+     * @throws KernelException when the kernel refuses
+     */
+    public Ioas allocateIoas() {
+        MemorySegment request = iommu_ioas_alloc.allocate(Scratch.begin());
+        iommu_ioas_alloc.size(request, (int) request.byteSize());
+        fd.call(IOAS_ALLOC, request);
+        return adopt(new Ioas(this, iommu_ioas_alloc.out_ioas_id(request)));
+    }
+
+    void destroy(int id) {
+        MemorySegment request = iommu_destroy.allocate(Scratch.begin());
+        iommu_destroy.size(request, (int) request.byteSize());
+        iommu_destroy.id(request, id);
+        int result = fd.ioctl(DESTROY.request(), request);
+        if (result < 0) {
+            throw new KernelException(DESTROY.name(), fd, "id=" + id, result,
+                    Errno.EBUSY.is(result) ? "A device is still attached to it" : "");
+        }
+    }
+
+    /**
+     * The open file, for an ioctl that this library does not wrap.
+     *
+     * @return owned by this object
+     */
+    public FileDescriptor fd() {
+        return fd;
+    }
+
+    @Override
+    protected void release() {
+        fd.close();
+    }
+
+    @Override
+    public String toString() {
+        return fd.toString();
+    }
+}

@@ -1,0 +1,111 @@
+package dev.kvmvfio.kernel;
+
+import dev.kvmvfio.bindings.system.system_h;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.time.Duration;
+
+/**
+ * An eventfd: a counter that the kernel, a device's interrupt or another thread adds to and that a reader takes back to
+ * zero. VFIO signals one for each interrupt, and KVM injects an interrupt when one is signalled.
+ *
+ * <p><b>Thread-safety:</b> all methods may be called from any thread.
+ */
+public final class EventFd extends Handle {
+    private final FileDescriptor fd;
+
+    private EventFd(FileDescriptor fd) {
+        this.fd = fd;
+    }
+
+    /**
+     * {@code eventfd(2)}, non-blocking, with the counter at zero.
+     *
+     * @param kernel where to make it
+     * @return the eventfd, owned by the caller
+     * @throws KernelException when no file can be opened
+     */
+    public static EventFd create(Kernel kernel) {
+        int result = kernel.eventfd(0, system_h.EFD_CLOEXEC() | system_h.EFD_NONBLOCK());
+        if (result < 0) {
+            throw new KernelException("eventfd", "this process", result);
+        }
+        return new EventFd(FileDescriptor.own(kernel, result, "eventfd"));
+    }
+
+    /**
+     * The file, to hand to a call of the kernel.
+     *
+     * @return owned by this eventfd
+     */
+    public FileDescriptor fd() {
+        return fd;
+    }
+
+    /**
+     * Takes the counter back to zero without waiting.
+     *
+     * @return what it was: how often it was signalled since the last time
+     * @throws KernelException when the kernel refuses
+     * @throws IllegalStateException when this eventfd is closed
+     */
+    public long take() {
+        MemorySegment counter = Scratch.begin().allocate(ValueLayout.JAVA_LONG);
+        long result = fd.read(counter);
+        if (Errno.EAGAIN.is(result)) {
+            return 0;
+        }
+        if (result < 0) {
+            throw new KernelException("read", fd, result);
+        }
+        return counter.get(ValueLayout.JAVA_LONG, 0);
+    }
+
+    /**
+     * Waits for a signal and takes the counter back to zero.
+     *
+     * @param timeout how long to wait, in steps of a millisecond
+     * @return how often it was signalled, 0 when the time is over
+     * @throws KernelException when the kernel refuses
+     * @throws IllegalStateException when this eventfd is closed
+     */
+    public long await(Duration timeout) {
+        long end = System.nanoTime() + timeout.toNanos();
+        while (true) {
+            long left = Math.max(0, (end - System.nanoTime() + 999_999) / 1_000_000);
+            int result = fd.poll(system_h.POLLIN(), (int) Math.min(left, Integer.MAX_VALUE));
+            if (result < 0 && !Errno.EINTR.is(result)) {
+                throw new KernelException("poll", fd, result);
+            }
+            long count = result > 0 ? take() : 0;
+            if (count > 0 || left == 0) {
+                return count;
+            }
+        }
+    }
+
+    /**
+     * Adds one to the counter.
+     *
+     * @throws KernelException when the kernel refuses
+     * @throws IllegalStateException when this eventfd is closed
+     */
+    public void signal() {
+        MemorySegment one = Scratch.begin().allocate(ValueLayout.JAVA_LONG);
+        one.set(ValueLayout.JAVA_LONG, 0, 1);
+        long result = fd.write(one);
+        if (result < 0) {
+            throw new KernelException("write", fd, result);
+        }
+    }
+
+    @Override
+    protected void release() {
+        fd.close();
+    }
+
+    @Override
+    public String toString() {
+        return fd.toString();
+    }
+}

@@ -1,0 +1,328 @@
+package dev.kvmvfio.kernel;
+
+import dev.kvmvfio.bindings.system.system_h;
+import java.lang.foreign.MemorySegment;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+import java.util.function.Function;
+import java.util.function.IntUnaryOperator;
+
+/**
+ * A file descriptor that is owned: closed once, and never used after that. The kernel gives a closed number to the next
+ * file that is opened, so every call counts itself in and out; a close waits for no one, but the number goes back to
+ * the kernel only when the last call that uses it has returned.
+ *
+ * <p>Calls answer in the kernel's convention, a result or a negative errno.
+ *
+ * <p><b>Thread-safety:</b> all methods may be called from any thread; {@link #close()} may race with any of them.
+ */
+public final class FileDescriptor implements AutoCloseable {
+    private static final int CLOSED = 1 << 31;
+    private static final VarHandle USERS = users();
+
+    private final Kernel kernel;
+    private final int number;
+    private final String name;
+    private volatile int users;
+
+    private FileDescriptor(Kernel kernel, int number, String name) {
+        this.kernel = kernel;
+        this.number = number;
+        this.name = name;
+    }
+
+    private static VarHandle users() {
+        try {
+            return MethodHandles.lookup().findVarHandle(FileDescriptor.class, "users", int.class);
+        } catch (ReflectiveOperationException impossible) {
+            throw new ExceptionInInitializerError(impossible);
+        }
+    }
+
+    /**
+     * Takes ownership of a number that the kernel returned.
+     *
+     * @param kernel the kernel that returned it
+     * @param number the number, zero or more
+     * @param name what it is, for messages: a path, or words such as {@code VM}
+     * @return the descriptor, which closes the number
+     */
+    public static FileDescriptor own(Kernel kernel, int number, String name) {
+        if (number < 0) {
+            throw new IllegalArgumentException(number + " is no file descriptor (" + name + ")");
+        }
+        return new FileDescriptor(kernel, number, name);
+    }
+
+    /**
+     * {@code open(2)}.
+     *
+     * @param kernel where to open it
+     * @param path an absolute path
+     * @param flags the {@code O_} bits; close-on-exec is always added
+     * @return the open file
+     * @throws KernelException when the kernel refuses
+     */
+    public static FileDescriptor open(Kernel kernel, String path, int flags) {
+        return open(kernel, path, flags, _ -> "");
+    }
+
+    /**
+     * {@code open(2)} of a file whose refusals have known causes.
+     *
+     * @param kernel where to open it
+     * @param path an absolute path
+     * @param flags the {@code O_} bits; close-on-exec is always added
+     * @param remedy says what to do about an errno; empty when it does not know
+     * @return the open file
+     * @throws KernelException when the kernel refuses, with the remedy
+     */
+    public static FileDescriptor open(Kernel kernel, String path, int flags, Function<Errno, String> remedy) {
+        int result = kernel.open(path, flags | system_h.O_CLOEXEC());
+        if (result < 0) {
+            throw new KernelException("open", path, "", result, remedy.apply(Errno.of(-result)));
+        }
+        return own(kernel, result, path);
+    }
+
+    /**
+     * The kernel that this file is open in.
+     *
+     * @return never null
+     */
+    public Kernel kernel() {
+        return kernel;
+    }
+
+    /**
+     * The number, for messages. To hand it to the kernel use {@link #lend}, which keeps it from being closed and
+     * reused meanwhile.
+     *
+     * @return the number, also after the close
+     */
+    public int number() {
+        return number;
+    }
+
+    /**
+     * Whether calls are still possible.
+     *
+     * @return false from the moment of the close
+     */
+    public boolean isOpen() {
+        return users >= 0;
+    }
+
+    /**
+     * Runs a call that passes this number to the kernel inside its argument. The number stays this file's until the
+     * call has returned.
+     *
+     * @param call receives the number
+     * @return what the call returned
+     * @throws IllegalStateException when this descriptor is closed
+     */
+    public int lend(IntUnaryOperator call) {
+        acquire();
+        try {
+            return call.applyAsInt(number);
+        } finally {
+            release();
+        }
+    }
+
+    /**
+     * {@code ioctl(2)} with a pointer.
+     *
+     * @param request the request number
+     * @param argument native memory
+     * @return the result or a negative errno
+     * @throws IllegalStateException when this descriptor is closed
+     */
+    public int ioctl(long request, MemorySegment argument) {
+        acquire();
+        try {
+            return kernel.ioctl(number, request, argument);
+        } finally {
+            release();
+        }
+    }
+
+    /**
+     * {@code ioctl(2)} with a number.
+     *
+     * @param request the request number
+     * @param argument the number
+     * @return the result or a negative errno
+     * @throws IllegalStateException when this descriptor is closed
+     */
+    public int ioctl(long request, long argument) {
+        acquire();
+        try {
+            return kernel.ioctl(number, request, argument);
+        } finally {
+            release();
+        }
+    }
+
+    /**
+     * {@link #ioctl(long, MemorySegment)} for a call that is expected to succeed.
+     *
+     * @param call the ioctl
+     * @param argument native memory
+     * @return the result, zero or more
+     * @throws KernelException when the kernel refuses
+     */
+    public int call(Ioctl call, MemorySegment argument) {
+        return checked(call, ioctl(call.request(), argument));
+    }
+
+    /**
+     * {@link #ioctl(long, long)} for a call that is expected to succeed.
+     *
+     * @param call the ioctl
+     * @param argument the number
+     * @return the result, zero or more
+     * @throws KernelException when the kernel refuses
+     */
+    public int call(Ioctl call, long argument) {
+        return checked(call, ioctl(call.request(), argument));
+    }
+
+    private int checked(Ioctl call, int result) {
+        if (result < 0) {
+            throw new KernelException(call.name(), this, result);
+        }
+        return result;
+    }
+
+    /**
+     * {@code mmap(2)} of this file.
+     *
+     * @param length in bytes
+     * @param protection the {@code PROT_} bits
+     * @param flags the {@code MAP_} bits
+     * @param offset in bytes
+     * @return the address or a negative errno
+     * @throws IllegalStateException when this descriptor is closed
+     */
+    public long mmap(long length, int protection, int flags, long offset) {
+        acquire();
+        try {
+            return kernel.mmap(length, protection, flags, number, offset);
+        } finally {
+            release();
+        }
+    }
+
+    /**
+     * {@code read(2)}.
+     *
+     * @param buffer native memory to fill
+     * @return the number of bytes or a negative errno
+     * @throws IllegalStateException when this descriptor is closed
+     */
+    public long read(MemorySegment buffer) {
+        acquire();
+        try {
+            return kernel.read(number, buffer);
+        } finally {
+            release();
+        }
+    }
+
+    /**
+     * {@code write(2)}.
+     *
+     * @param buffer native memory to write
+     * @return the number of bytes or a negative errno
+     * @throws IllegalStateException when this descriptor is closed
+     */
+    public long write(MemorySegment buffer) {
+        acquire();
+        try {
+            return kernel.write(number, buffer);
+        } finally {
+            release();
+        }
+    }
+
+    /**
+     * {@code pread(2)}.
+     *
+     * @param buffer native memory to fill
+     * @param offset in bytes
+     * @return the number of bytes or a negative errno
+     * @throws IllegalStateException when this descriptor is closed
+     */
+    public long pread(MemorySegment buffer, long offset) {
+        acquire();
+        try {
+            return kernel.pread(number, buffer, offset);
+        } finally {
+            release();
+        }
+    }
+
+    /**
+     * {@code pwrite(2)}.
+     *
+     * @param buffer native memory to write
+     * @param offset in bytes
+     * @return the number of bytes or a negative errno
+     * @throws IllegalStateException when this descriptor is closed
+     */
+    public long pwrite(MemorySegment buffer, long offset) {
+        acquire();
+        try {
+            return kernel.pwrite(number, buffer, offset);
+        } finally {
+            release();
+        }
+    }
+
+    /**
+     * {@code poll(2)}.
+     *
+     * @param events the {@code POLL} bits to wait for
+     * @param timeoutMillis milliseconds; -1 for ever
+     * @return the bits that are set, 0 when the time is over, or a negative errno
+     * @throws IllegalStateException when this descriptor is closed
+     */
+    public int poll(int events, int timeoutMillis) {
+        acquire();
+        try {
+            return kernel.poll(number, events, timeoutMillis);
+        } finally {
+            release();
+        }
+    }
+
+    private void acquire() {
+        int before;
+        do {
+            before = users;
+            if (before < 0) {
+                throw new IllegalStateException(this + " is closed");
+            }
+        } while (!USERS.weakCompareAndSet(this, before, before + 1));
+    }
+
+    private void release() {
+        if ((int) USERS.getAndAdd(this, -1) == CLOSED + 1) {
+            kernel.close(number);
+        }
+    }
+
+    /** Gives the number back to the kernel, at once or when the last call that uses it returns. */
+    @Override
+    public void close() {
+        if ((int) USERS.getAndBitwiseOr(this, CLOSED) == 0) {
+            kernel.close(number);
+        }
+    }
+
+    @Override
+    public String toString() {
+        return name + " (fd " + number + ")";
+    }
+}

@@ -1,0 +1,196 @@
+package dev.kvmvfio.kernel;
+
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+
+/**
+ * The one seam between this library and an operating system: the system calls that KVM, VFIO and iommufd are driven
+ * with, and the few reads of the file system that say which devices there are.
+ *
+ * <p>Every method follows the kernel's own convention: a result of zero or more, or a negative errno
+ * ({@code -Errno.EBUSY.number()}). Nothing here throws for what the kernel refuses; exceptions begin one floor above,
+ * with {@link FileDescriptor} and {@link KernelException}.
+ *
+ * <p>{@link #linux()} is the running Linux; {@code dev.kvmvfio.mock.MockKernel} is a model of one. A program may put a
+ * kernel of its own behind this interface, for example one that watches or refuses calls.
+ *
+ * <p><b>Thread-safety:</b> an implementation must allow any call from any thread at any time, as Linux does.
+ */
+public interface Kernel {
+    /**
+     * The running Linux.
+     *
+     * @return the one instance, which keeps no state and needs no closing
+     * @throws UnsupportedOperationException on another operating system, or on a processor that is not 64-bit
+     *         little-endian
+     */
+    static Kernel linux() {
+        return LinuxKernel.instance();
+    }
+
+    /**
+     * {@code open(2)}.
+     *
+     * @param path an absolute path
+     * @param flags the {@code O_} bits
+     * @return a file descriptor number or a negative errno
+     */
+    int open(String path, int flags);
+
+    /**
+     * {@code close(2)}.
+     *
+     * @param fd the file descriptor number
+     * @return 0 or a negative errno
+     */
+    int close(int fd);
+
+    /**
+     * {@code dup(2)} with close-on-exec set.
+     *
+     * @param fd the file descriptor number
+     * @return a new number for the same open file, or a negative errno
+     */
+    int dup(int fd);
+
+    /**
+     * {@code ioctl(2)} with a pointer.
+     *
+     * @param fd the file descriptor number
+     * @param request the request number
+     * @param argument native memory; {@link MemorySegment#NULL} for none
+     * @return the call's result or a negative errno
+     */
+    int ioctl(int fd, long request, MemorySegment argument);
+
+    /**
+     * {@code ioctl(2)} with a plain number as its argument.
+     *
+     * @param fd the file descriptor number
+     * @param request the request number
+     * @param argument the number, passed as it is
+     * @return the call's result or a negative errno
+     */
+    default int ioctl(int fd, long request, long argument) {
+        return ioctl(fd, request, MemorySegment.ofAddress(argument));
+    }
+
+    /**
+     * {@code mmap(2)} at an address that the kernel chooses.
+     *
+     * @param length in bytes
+     * @param protection the {@code PROT_} bits
+     * @param flags the {@code MAP_} bits
+     * @param fd the file to map, or -1 with {@code MAP_ANONYMOUS}
+     * @param offset into the file, in bytes
+     * @return the address, or a negative errno
+     */
+    long mmap(long length, int protection, int flags, int fd, long offset);
+
+    /**
+     * {@code munmap(2)}.
+     *
+     * @param address as {@link #mmap} returned it
+     * @param length in bytes
+     * @return 0 or a negative errno
+     */
+    int munmap(long address, long length);
+
+    /**
+     * {@code read(2)} into the whole of a buffer.
+     *
+     * @param fd the file descriptor number
+     * @param buffer native memory
+     * @return the number of bytes read, or a negative errno
+     */
+    long read(int fd, MemorySegment buffer);
+
+    /**
+     * {@code write(2)} of the whole of a buffer.
+     *
+     * @param fd the file descriptor number
+     * @param buffer native memory
+     * @return the number of bytes written, or a negative errno
+     */
+    long write(int fd, MemorySegment buffer);
+
+    /**
+     * {@code pread(2)} into the whole of a buffer.
+     *
+     * @param fd the file descriptor number
+     * @param buffer native memory
+     * @param offset into the file, in bytes
+     * @return the number of bytes read, or a negative errno
+     */
+    long pread(int fd, MemorySegment buffer, long offset);
+
+    /**
+     * {@code pwrite(2)} of the whole of a buffer.
+     *
+     * @param fd the file descriptor number
+     * @param buffer native memory
+     * @param offset into the file, in bytes
+     * @return the number of bytes written, or a negative errno
+     */
+    long pwrite(int fd, MemorySegment buffer, long offset);
+
+    /**
+     * {@code poll(2)} of one file.
+     *
+     * @param fd the file descriptor number
+     * @param events the {@code POLL} bits to wait for
+     * @param timeoutMillis how long to wait; 0 not at all, -1 for ever
+     * @return the {@code POLL} bits that are set, 0 when the time is over, or a negative errno
+     */
+    int poll(int fd, int events, int timeoutMillis);
+
+    /**
+     * {@code eventfd(2)}.
+     *
+     * @param initialValue the counter's first value
+     * @param flags the {@code EFD_} bits
+     * @return a file descriptor number or a negative errno
+     */
+    int eventfd(int initialValue, int flags);
+
+    /**
+     * {@code getrlimit(2)}: the soft limit.
+     *
+     * @param resource an {@code RLIMIT_} number
+     * @return the limit; {@link Long#MAX_VALUE} when there is none; or a negative errno
+     */
+    long rlimit(int resource);
+
+    /**
+     * The size of a page of memory.
+     *
+     * @return bytes, a power of two
+     */
+    int pageSize();
+
+    /**
+     * {@code readdir(3)}: the names in a folder, without {@code .} and {@code ..}, in no particular order.
+     *
+     * @param path an absolute path
+     * @param names receives the names
+     * @return 0 or a negative errno
+     */
+    int list(String path, List<String> names);
+
+    /**
+     * {@code readlink(2)}.
+     *
+     * @param path an absolute path
+     * @param target receives what the link says
+     * @return 0 or a negative errno
+     */
+    int readlink(String path, StringBuilder target);
+
+    /**
+     * {@code stat(2)}: which device a node stands for.
+     *
+     * @param path an absolute path
+     * @return {@code st_rdev} as {@code major << 32 | minor}, 0 for what is not a device node, or a negative errno
+     */
+    long deviceNumber(String path);
+}

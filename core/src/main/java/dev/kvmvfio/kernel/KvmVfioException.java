@@ -1,0 +1,27 @@
+package dev.kvmvfio.kernel;
+
+/**
+ * What this library throws when the host or its kernel cannot do what was asked. The message says what failed and on
+ * which device; {@link #remedy()} says what to do about it.
+ *
+ * <p>Mistakes of the calling program are {@link IllegalArgumentException} and {@link IllegalStateException} instead.
+ */
+public abstract sealed class KvmVfioException extends RuntimeException permits KernelException, HostException {
+    private static final long serialVersionUID = 1;
+
+    private final String remedy;
+
+    KvmVfioException(String message, String remedy) {
+        super(remedy.isEmpty() ? message : message + ". " + remedy);
+        this.remedy = remedy;
+    }
+
+    /**
+     * What a person can do about it.
+     *
+     * @return a sentence, which the message ends with; empty when no cause is known
+     */
+    public final String remedy() {
+        return remedy;
+    }
+}

@@ -1,0 +1,351 @@
+package dev.kvmvfio.kernel;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import dev.kvmvfio.bindings.system.pollfd;
+import dev.kvmvfio.bindings.system.rlimit64;
+import dev.kvmvfio.bindings.system.system_h;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemoryLayout;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
+import java.nio.ByteOrder;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.DirectoryIteratorException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.NotDirectoryException;
+import java.nio.file.NotLinkException;
+import java.nio.file.Path;
+import java.util.List;
+
+/**
+ * Linux through libc's functions. Each function's handle is linked on its first use, because linking costs
+ * milliseconds and most programs need few of them.
+ */
+final class LinuxKernel implements Kernel {
+    private static final MemoryLayout ERRNO = Linker.Option.captureStateLayout();
+    private static final long ERRNO_OFFSET = ERRNO.byteOffset(MemoryLayout.PathElement.groupElement("errno"));
+
+    /** A successful call leaves the old value here, so it is read only after a failure. */
+    private static final ThreadLocal<MemorySegment> STATE = ThreadLocal
+            .withInitial(() -> Arena.ofAuto().allocate(ERRNO));
+
+    private LinuxKernel() {
+    }
+
+    private static final class Holder {
+        static final LinuxKernel INSTANCE = checked();
+
+        private static LinuxKernel checked() {
+            String os = System.getProperty("os.name");
+            if (!os.equals("Linux") || ADDRESS.byteSize() != 8 || ByteOrder.nativeOrder() != ByteOrder.LITTLE_ENDIAN) {
+                throw new UnsupportedOperationException("KVM and VFIO need Linux on a 64-bit little-endian processor; "
+                        + "this is " + os + " on " + System.getProperty("os.arch")
+                        + ". Tests can use dev.kvmvfio.mock.MockKernel here");
+            }
+            return new LinuxKernel();
+        }
+    }
+
+    static LinuxKernel instance() {
+        return Holder.INSTANCE;
+    }
+
+    @SuppressWarnings("restricted") // the descriptors below are libc's prototypes
+    private static MethodHandle link(String function, int fixedArguments, ValueLayout result,
+            ValueLayout... arguments) {
+        Linker linker = Linker.nativeLinker();
+        MemorySegment address = linker.defaultLookup().find(function).orElseThrow(
+                () -> new UnsupportedOperationException("libc has no " + function));
+        FunctionDescriptor descriptor = FunctionDescriptor.of(result, arguments);
+        Linker.Option errno = Linker.Option.captureCallState("errno");
+        return fixedArguments < arguments.length
+                ? linker.downcallHandle(address, descriptor, errno, Linker.Option.firstVariadicArg(fixedArguments))
+                : linker.downcallHandle(address, descriptor, errno);
+    }
+
+    private static int errno(MemorySegment state) {
+        return state.get(JAVA_INT, ERRNO_OFFSET);
+    }
+
+    private static RuntimeException unexpected(Throwable thrown) {
+        return switch (thrown) {
+            case RuntimeException unchecked -> unchecked;
+            case Error error -> throw error;
+            default -> throw new AssertionError(thrown);
+        };
+    }
+
+    private static final class Ioctl {
+        static final MethodHandle HANDLE = link("ioctl", 2, JAVA_INT, JAVA_INT, JAVA_LONG, ADDRESS);
+    }
+
+    @Override
+    public int ioctl(int fd, long request, MemorySegment argument) {
+        MemorySegment state = STATE.get();
+        try {
+            int result = (int) Ioctl.HANDLE.invokeExact(state, fd, request, argument);
+            return result < 0 ? -errno(state) : result;
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    private static final class Open {
+        static final MethodHandle HANDLE = link("open", 2, JAVA_INT, ADDRESS, JAVA_INT, JAVA_INT);
+    }
+
+    @Override
+    public int open(String path, int flags) {
+        MemorySegment state = STATE.get();
+        try (Arena arena = Arena.ofConfined()) {
+            int result = (int) Open.HANDLE.invokeExact(state, arena.allocateFrom(path), flags, 0);
+            return result < 0 ? -errno(state) : result;
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    private static final class Close {
+        static final MethodHandle HANDLE = link("close", 1, JAVA_INT, JAVA_INT);
+    }
+
+    @Override
+    public int close(int fd) {
+        MemorySegment state = STATE.get();
+        try {
+            int result = (int) Close.HANDLE.invokeExact(state, fd);
+            return result < 0 ? -errno(state) : result;
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    private static final class Fcntl {
+        static final MethodHandle HANDLE = link("fcntl", 2, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT);
+    }
+
+    @Override
+    public int dup(int fd) {
+        MemorySegment state = STATE.get();
+        try {
+            int result = (int) Fcntl.HANDLE.invokeExact(state, fd, 1030, 0);
+            return result < 0 ? -errno(state) : result;
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    private static final class Mmap {
+        static final MethodHandle HANDLE = link("mmap", 6, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_INT, JAVA_INT,
+                JAVA_INT, JAVA_LONG);
+    }
+
+    @Override
+    public long mmap(long length, int protection, int flags, int fd, long offset) {
+        MemorySegment state = STATE.get();
+        try {
+            long address = (long) Mmap.HANDLE.invokeExact(state, 0L, length, protection, flags, fd, offset);
+            return address == -1 ? -errno(state) : address;
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    private static final class Munmap {
+        static final MethodHandle HANDLE = link("munmap", 2, JAVA_INT, JAVA_LONG, JAVA_LONG);
+    }
+
+    @Override
+    public int munmap(long address, long length) {
+        MemorySegment state = STATE.get();
+        try {
+            int result = (int) Munmap.HANDLE.invokeExact(state, address, length);
+            return result < 0 ? -errno(state) : result;
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    private static final class Read {
+        static final MethodHandle HANDLE = link("read", 3, JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG);
+    }
+
+    @Override
+    public long read(int fd, MemorySegment buffer) {
+        MemorySegment state = STATE.get();
+        try {
+            long result = (long) Read.HANDLE.invokeExact(state, fd, buffer, buffer.byteSize());
+            return result < 0 ? -errno(state) : result;
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    private static final class Write {
+        static final MethodHandle HANDLE = link("write", 3, JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG);
+    }
+
+    @Override
+    public long write(int fd, MemorySegment buffer) {
+        MemorySegment state = STATE.get();
+        try {
+            long result = (long) Write.HANDLE.invokeExact(state, fd, buffer, buffer.byteSize());
+            return result < 0 ? -errno(state) : result;
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    private static final class Pread {
+        static final MethodHandle HANDLE = link("pread", 4, JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_LONG);
+    }
+
+    @Override
+    public long pread(int fd, MemorySegment buffer, long offset) {
+        MemorySegment state = STATE.get();
+        try {
+            long result = (long) Pread.HANDLE.invokeExact(state, fd, buffer, buffer.byteSize(), offset);
+            return result < 0 ? -errno(state) : result;
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    private static final class Pwrite {
+        static final MethodHandle HANDLE = link("pwrite", 4, JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_LONG);
+    }
+
+    @Override
+    public long pwrite(int fd, MemorySegment buffer, long offset) {
+        MemorySegment state = STATE.get();
+        try {
+            long result = (long) Pwrite.HANDLE.invokeExact(state, fd, buffer, buffer.byteSize(), offset);
+            return result < 0 ? -errno(state) : result;
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    private static final class Poll {
+        static final MethodHandle HANDLE = link("poll", 3, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_INT);
+    }
+
+    @Override
+    public int poll(int fd, int events, int timeoutMillis) {
+        MemorySegment state = STATE.get();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment request = pollfd.allocate(arena);
+            pollfd.fd(request, fd);
+            pollfd.events(request, (short) events);
+            int result = (int) Poll.HANDLE.invokeExact(state, request, 1L, timeoutMillis);
+            return result < 0 ? -errno(state) : Short.toUnsignedInt(pollfd.revents(request));
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    private static final class EventFdCall {
+        static final MethodHandle HANDLE = link("eventfd", 2, JAVA_INT, JAVA_INT, JAVA_INT);
+    }
+
+    @Override
+    public int eventfd(int initialValue, int flags) {
+        MemorySegment state = STATE.get();
+        try {
+            int result = (int) EventFdCall.HANDLE.invokeExact(state, initialValue, flags);
+            return result < 0 ? -errno(state) : result;
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    private static final class Getrlimit {
+        static final MethodHandle HANDLE = link("getrlimit", 2, JAVA_INT, JAVA_INT, ADDRESS);
+    }
+
+    @Override
+    public long rlimit(int resource) {
+        MemorySegment state = STATE.get();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment limit = rlimit64.allocate(arena);
+            int result = (int) Getrlimit.HANDLE.invokeExact(state, resource, limit);
+            if (result < 0) {
+                return -errno(state);
+            }
+            long soft = rlimit64.rlim_cur(limit);
+            return soft < 0 ? Long.MAX_VALUE : soft;
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    private static final class PageSize {
+        static final int BYTES = bytes();
+
+        private static int bytes() {
+            MethodHandle handle = link("getpagesize", 0, JAVA_INT);
+            try {
+                return (int) handle.invokeExact(STATE.get());
+            } catch (Throwable thrown) {
+                throw unexpected(thrown);
+            }
+        }
+    }
+
+    @Override
+    public int pageSize() {
+        return PageSize.BYTES;
+    }
+
+    @Override
+    public int list(String path, List<String> names) {
+        try (DirectoryStream<Path> entries = Files.newDirectoryStream(Path.of(path))) {
+            entries.forEach(entry -> names.add(entry.getFileName().toString()));
+            return 0;
+        } catch (IOException | DirectoryIteratorException failure) {
+            return -errnoOf(failure);
+        }
+    }
+
+    @Override
+    public int readlink(String path, StringBuilder target) {
+        try {
+            target.append(Files.readSymbolicLink(Path.of(path)));
+            return 0;
+        } catch (IOException failure) {
+            return -errnoOf(failure);
+        }
+    }
+
+    @Override
+    public long deviceNumber(String path) {
+        try {
+            // The JDK answers in Linux's own packing of st_rdev.
+            long packed = ((Number) Files.getAttribute(Path.of(path), "unix:rdev")).longValue();
+            long major = packed >>> 8 & 0xfff | packed >>> 32 & ~0xfffL;
+            long minor = packed & 0xff | packed >>> 12 & ~0xffL;
+            return major << 32 | minor & 0xffff_ffffL;
+        } catch (IOException failure) {
+            return -errnoOf(failure);
+        }
+    }
+
+    private static int errnoOf(Exception failure) {
+        return switch (failure) {
+            case NoSuchFileException _ -> system_h.ENOENT();
+            case AccessDeniedException _ -> system_h.EACCES();
+            case NotDirectoryException _ -> system_h.ENOTDIR();
+            case NotLinkException _ -> system_h.EINVAL();
+            default -> system_h.EIO();
+        };
+    }
+}

@@ -1,0 +1,36 @@
+package dev.kvmvfio.kernel;
+
+/** The rule that KVM, VFIO and iommufd share: whole pages only. */
+public final class PageAlignment {
+    private PageAlignment() {
+    }
+
+    /**
+     * Checks an address or an offset.
+     *
+     * @param kernel whose page size counts
+     * @param name what the value is, for the message
+     * @param value the address or offset in bytes
+     * @throws IllegalArgumentException when it is not a multiple of the page size
+     */
+    public static void check(Kernel kernel, String name, long value) {
+        if ((value & kernel.pageSize() - 1) != 0) {
+            throw new IllegalArgumentException(
+                    String.format("%s 0x%x is not a multiple of the page size 0x%x", name, value, kernel.pageSize()));
+        }
+    }
+
+    /**
+     * Checks a length.
+     *
+     * @param kernel whose page size counts
+     * @param length in bytes
+     * @throws IllegalArgumentException when it is not a positive multiple of the page size
+     */
+    public static void checkLength(Kernel kernel, long length) {
+        if (length <= 0) {
+            throw new IllegalArgumentException("a length of " + length + " bytes maps nothing");
+        }
+        check(kernel, "length", length);
+    }
+}

@@ -1,0 +1,147 @@
+package dev.kvmvfio.kvm;
+
+import dev.kvmvfio.bindings.kvm.kvm_h;
+import dev.kvmvfio.bindings.system.system_h;
+import dev.kvmvfio.kernel.Errno;
+import dev.kvmvfio.kernel.FileDescriptor;
+import dev.kvmvfio.kernel.Handle;
+import dev.kvmvfio.kernel.HostException;
+import dev.kvmvfio.kernel.Ioctl;
+import dev.kvmvfio.kernel.Kernel;
+import dev.kvmvfio.kernel.KernelException;
+
+/**
+ * {@code /dev/kvm}: where virtual machines come from.
+ *
+ * <p>The file belongs to this object, and so do the VMs created from it: they are closed before it.
+ *
+ * <p><b>Thread-safety:</b> all methods may be called from any thread.
+ */
+public final class Kvm extends Handle {
+    /** Where Linux has KVM. */
+    public static final String PATH = "/dev/kvm";
+
+    private static final Ioctl GET_API_VERSION = new Ioctl("KVM_GET_API_VERSION", kvm_h.KVM_GET_API_VERSION());
+    private static final Ioctl CHECK_EXTENSION = new Ioctl("KVM_CHECK_EXTENSION", kvm_h.KVM_CHECK_EXTENSION());
+    private static final Ioctl CREATE_VM = new Ioctl("KVM_CREATE_VM", kvm_h.KVM_CREATE_VM());
+
+    private final FileDescriptor fd;
+
+    private Kvm(FileDescriptor fd) {
+        this.fd = fd;
+    }
+
+    /**
+     * Opens {@code /dev/kvm} of the running Linux.
+     *
+     * @return KVM, owned by the caller
+     * @throws KernelException when it cannot be opened; the message says what to do
+     * @throws HostException when its API version is not 12
+     */
+    public static Kvm open() {
+        return open(Kernel.linux());
+    }
+
+    /**
+     * Opens {@code /dev/kvm} and checks {@code KVM_GET_API_VERSION}.
+     *
+     * @param kernel where to open it
+     * @return KVM, owned by the caller
+     * @throws KernelException when it cannot be opened; the message says what to do
+     * @throws HostException when its API version is not 12
+     */
+    public static Kvm open(Kernel kernel) {
+        return complete(new Kvm(FileDescriptor.open(kernel, PATH, system_h.O_RDWR(), Kvm::openRemedy)),
+                Kvm::checkApiVersion);
+    }
+
+    private void checkApiVersion() {
+        int version = apiVersion();
+        if (version != kvm_h.KVM_API_VERSION()) {
+            throw new HostException(PATH + " speaks API version " + version + ", not " + kvm_h.KVM_API_VERSION(),
+                    "Every kernel since 2.6.22 speaks 12: check that " + PATH + " is KVM");
+        }
+    }
+
+    private static String openRemedy(Errno errno) {
+        return switch (errno) {
+            case ENOENT -> "Switch on virtualisation in the firmware and load the module kvm_intel or kvm_amd; "
+                    + "a container needs --device " + PATH;
+            case ENODEV, ENXIO -> "The node is there but KVM is not: load the module kvm_intel or kvm_amd";
+            case EACCES -> "Add the user to the node's group (often kvm) and log in again; "
+                    + "a container needs --group-add with that group's number";
+            case EPERM -> "A device cgroup or a security module refuses it: the container needs --device " + PATH
+                    + ":" + PATH + ":rwm";
+            default -> "";
+        };
+    }
+
+    /**
+     * {@code KVM_GET_API_VERSION}.
+     *
+     * @return 12
+     * @throws KernelException when the kernel refuses
+     */
+    public int apiVersion() {
+        return fd.call(GET_API_VERSION, 0);
+    }
+
+    /**
+     * {@code KVM_CHECK_EXTENSION} on the system. Many capabilities are told more exactly by
+     * {@link Vm#checkExtension}.
+     *
+     * @param capability one of the {@code KVM_CAP_} numbers
+     * @return 0 when the kernel does not have it, otherwise 1 or a number that the capability defines
+     * @throws KernelException when the kernel refuses
+     */
+    public int checkExtension(int capability) {
+        return fd.call(CHECK_EXTENSION, capability);
+    }
+
+    /**
+     * {@code KVM_CREATE_VM} of the default type.
+     *
+     * @return a VM without memory, vCPUs or devices; it belongs to this object
+     * @throws KernelException when the kernel refuses
+     */
+    public Vm createVm() {
+        return createVm(0);
+    }
+
+    /**
+     * {@code KVM_CREATE_VM}.
+     *
+     * @param type the architecture's machine type; on aarch64 the number of bits of a guest-physical address, 0 for 40
+     * @return a VM without memory, vCPUs or devices; it belongs to this object
+     * @throws KernelException when the kernel refuses; {@code EINVAL} for an unknown type
+     */
+    public Vm createVm(long type) {
+        int result;
+        do {
+            result = fd.ioctl(CREATE_VM.request(), type);
+        } while (Errno.EINTR.is(result));
+        if (result < 0) {
+            throw new KernelException(CREATE_VM.name(), fd, "type=" + type, result, "");
+        }
+        return adopt(new Vm(FileDescriptor.own(fd.kernel(), result, "VM")));
+    }
+
+    /**
+     * The open file, for an ioctl that this library does not wrap.
+     *
+     * @return owned by this object
+     */
+    public FileDescriptor fd() {
+        return fd;
+    }
+
+    @Override
+    protected void release() {
+        fd.close();
+    }
+
+    @Override
+    public String toString() {
+        return fd.toString();
+    }
+}

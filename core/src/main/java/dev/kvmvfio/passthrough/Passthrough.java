@@ -1,0 +1,226 @@
+package dev.kvmvfio.passthrough;
+
+import dev.kvmvfio.bindings.vfio.vfio_h;
+import dev.kvmvfio.dma.DmaMapping;
+import dev.kvmvfio.dma.DmaSpace;
+import dev.kvmvfio.iommufd.Ioas;
+import dev.kvmvfio.iommufd.Iommufd;
+import dev.kvmvfio.kernel.Handle;
+import dev.kvmvfio.kernel.HostException;
+import dev.kvmvfio.kernel.Kernel;
+import dev.kvmvfio.kvm.Vm;
+import dev.kvmvfio.pci.IommuGroup;
+import dev.kvmvfio.pci.PciAddress;
+import dev.kvmvfio.pci.PciDevice;
+import dev.kvmvfio.vfio.Attachment;
+import dev.kvmvfio.vfio.BoundDevice;
+import dev.kvmvfio.vfio.KvmVfioDevice;
+import dev.kvmvfio.vfio.RegisteredCdev;
+import dev.kvmvfio.vfio.RegisteredGroup;
+import dev.kvmvfio.vfio.VfioCdev;
+import dev.kvmvfio.vfio.VfioContainer;
+import dev.kvmvfio.vfio.VfioDevice;
+import dev.kvmvfio.vfio.VfioGroup;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.List;
+import java.util.function.Consumer;
+
+/**
+ * A device that is attached to a VM: registered with KVM, opened, and given the guest's memory. Attaching is one
+ * transaction; when a step fails, all steps before it are undone in reverse order.
+ *
+ * {@snippet :
+ * try (Kvm kvm = Kvm.open();
+ *         Vm vm = kvm.createVm();
+ *         HostMemory ram = HostMemory.allocate(Kernel.linux(), 64 << 20);
+ *         MemorySlot slot = vm.addMemory(0, ram);
+ *         Passthrough attached = Passthrough.of("0000:6a:01.0").memory(0, ram).attach(vm)) {
+ *     attached.device().regions().forEach(System.out::println);
+ * }
+ * }
+ *
+ * <p>Closing it switches interrupts off, unmaps regions, unmaps the guest's memory, detaches the device, takes it from
+ * KVM and closes it, in this order.
+ *
+ * <p><b>Thread-safety:</b> all methods may be called from any thread.
+ */
+public final class Passthrough extends Handle {
+    private record Undo(List<String> calls, String file, Handle handle) {
+    }
+
+    private final Deque<Undo> undos = new ArrayDeque<>();
+    private final Consumer<Step> listener;
+    private final InterfaceChoice choice;
+    private VfioDevice device;
+    private DmaSpace dmaSpace;
+
+    private Passthrough(Consumer<Step> listener, InterfaceChoice choice) {
+        this.listener = listener;
+        this.choice = choice;
+    }
+
+    /**
+     * Begins a request for a device of the running Linux.
+     *
+     * @param address as {@code 0000:6a:01.0}
+     * @return the request
+     * @throws IllegalArgumentException when the text is no PCI address
+     * @throws HostException when there is no such device
+     */
+    public static AttachRequest of(String address) {
+        return of(Kernel.linux(), PciAddress.parse(address));
+    }
+
+    /**
+     * Begins a request.
+     *
+     * @param kernel where the device is
+     * @param address which device
+     * @return the request
+     * @throws HostException when there is no such device
+     */
+    public static AttachRequest of(Kernel kernel, PciAddress address) {
+        return new AttachRequest(PciDevice.find(kernel, address));
+    }
+
+    static Passthrough attach(AttachRequest request, Vm vm, KvmVfioDevice existing) {
+        request.device().requireVfioDriver();
+        Passthrough attached = complete(new Passthrough(request.listener(), request.choice()),
+                self -> self.run(request, vm, existing));
+        return vm == null ? existing.adopt(attached) : vm.adopt(attached);
+    }
+
+    private void run(AttachRequest request, Vm vm, KvmVfioDevice existing) {
+        KvmVfioDevice kvmVfio = existing == null ? create(vm) : existing;
+        switch (choice.chosen()) {
+            case CDEV -> attachCdev(request.device(), kvmVfio);
+            case GROUP -> attachGroup(request.device(), kvmVfio);
+        }
+        request.memories().forEach(this::map);
+    }
+
+    private KvmVfioDevice create(Vm vm) {
+        KvmVfioDevice created = KvmVfioDevice.create(vm);
+        done("KVM_CREATE_DEVICE", vm, created.toString());
+        undo(created, "close");
+        return created;
+    }
+
+    private void attachCdev(PciDevice pci, KvmVfioDevice kvmVfio) {
+        Iommufd iommufd = Iommufd.open(pci.kernel());
+        opened(iommufd);
+        VfioCdev cdev = VfioCdev.open(pci);
+        opened(cdev);
+        RegisteredCdev registered = kvmVfio.add(cdev);
+        done("KVM_DEV_VFIO_FILE_ADD", kvmVfio, cdev.toString());
+        undo(registered, "KVM_DEV_VFIO_FILE_DEL");
+        BoundDevice bound = registered.bind(iommufd);
+        device = bound;
+        done("VFIO_DEVICE_BIND_IOMMUFD", cdev, "device id " + bound.id() + " in " + iommufd);
+        Ioas ioas = iommufd.allocateIoas();
+        dmaSpace = ioas;
+        done("IOMMU_IOAS_ALLOC", iommufd, "IOAS " + ioas.id());
+        undo(ioas, "IOMMU_DESTROY");
+        Attachment attachment = bound.attach(ioas);
+        done("VFIO_DEVICE_ATTACH_IOMMUFD_PT", cdev, "page table " + attachment.hwptId());
+        undo(attachment, "VFIO_DEVICE_DETACH_IOMMUFD_PT");
+    }
+
+    private void attachGroup(PciDevice pci, KvmVfioDevice kvmVfio) {
+        IommuGroup iommuGroup = pci.iommuGroup().orElseThrow(
+                () -> new HostException(pci + " is in no IOMMU group", "Switch the IOMMU on in the firmware"));
+        VfioGroup group = VfioGroup.open(iommuGroup);
+        opened(group);
+        VfioContainer container = VfioContainer.open(group);
+        dmaSpace = container;
+        done("open", container, "");
+        done("VFIO_GROUP_SET_CONTAINER", group, "");
+        done("VFIO_SET_IOMMU", container,
+                container.iommuType() == vfio_h.VFIO_TYPE1v2_IOMMU() ? "type 1 v2" : "type 1");
+        closeContainerAfter(group, container);
+        RegisteredGroup registered = kvmVfio.add(group);
+        done("KVM_DEV_VFIO_GROUP_ADD", kvmVfio, group.toString());
+        undo(registered, "KVM_DEV_VFIO_GROUP_DEL");
+        device = registered.openDevice(container, pci.address());
+        done("VFIO_GROUP_GET_DEVICE_FD", group, device.toString());
+    }
+
+    /** The group was opened before its container but leaves it, and closes, before the container does. */
+    private void closeContainerAfter(VfioGroup group, VfioContainer container) {
+        undos.pop();
+        undo(container, "close");
+        undo(group, "VFIO_GROUP_UNSET_CONTAINER", "close");
+    }
+
+    private void map(AttachRequest.GuestMemory guest) {
+        DmaMapping mapping = dmaSpace.map(guest.guestPhysicalAddress(), guest.memory());
+        done(dmaSpace.mapCall(), dmaSpace, String.format("0x%x bytes at IOVA 0x%x", mapping.length(), mapping.iova()));
+        undo(mapping, dmaSpace.unmapCall());
+    }
+
+    private void opened(Handle handle) {
+        done("open", handle, "");
+        undo(handle, "close");
+    }
+
+    private void done(String call, Object file, String result) {
+        listener.accept(new Step(false, call, file.toString(), result));
+    }
+
+    private void undo(Handle handle, String... calls) {
+        undos.push(new Undo(List.of(calls), handle.toString(), handle));
+    }
+
+    /**
+     * The device.
+     *
+     * @return it belongs to this attachment
+     */
+    public VfioDevice device() {
+        return device;
+    }
+
+    /**
+     * Where the device's DMA goes.
+     *
+     * @return it belongs to this attachment
+     */
+    public DmaSpace dmaSpace() {
+        return dmaSpace;
+    }
+
+    /**
+     * The interface that was used.
+     *
+     * @return and why
+     */
+    public InterfaceChoice choice() {
+        return choice;
+    }
+
+    @Override
+    protected void quiesce() {
+        if (device != null) {
+            device.quiesce();
+        }
+    }
+
+    @Override
+    protected void release() {
+        Failures failures = new Failures();
+        while (!undos.isEmpty()) {
+            Undo undo = undos.pop();
+            failures.attempt(() -> {
+                undo.handle().close();
+                undo.calls().forEach(call -> listener.accept(new Step(true, call, undo.file(), "")));
+            });
+        }
+        failures.throwFirst();
+    }
+
+    @Override
+    public String toString() {
+        return device + " attached by " + choice;
+    }
+}

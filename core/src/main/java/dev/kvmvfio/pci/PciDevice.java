@@ -1,0 +1,193 @@
+package dev.kvmvfio.pci;
+
+import dev.kvmvfio.kernel.HostException;
+import dev.kvmvfio.kernel.Kernel;
+import dev.kvmvfio.kernel.KernelException;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * A PCI device as {@code /sys/bus/pci/devices} shows it. Every question is answered by reading there anew, because
+ * drivers come and go.
+ *
+ * <p><b>Thread-safety:</b> all methods may be called from any thread.
+ */
+public final class PciDevice {
+    private static final String DEVICES = "/sys/bus/pci/devices";
+
+    private final Kernel kernel;
+    private final PciAddress address;
+
+    PciDevice(Kernel kernel, PciAddress address) {
+        this.kernel = kernel;
+        this.address = address;
+    }
+
+    /**
+     * Finds a device of the running Linux.
+     *
+     * @param address as {@code 0000:6a:01.0}
+     * @return the device
+     * @throws IllegalArgumentException when the text is no PCI address
+     * @throws HostException when there is no such device
+     */
+    public static PciDevice find(String address) {
+        return find(Kernel.linux(), PciAddress.parse(address));
+    }
+
+    /**
+     * Finds a device.
+     *
+     * @param kernel where to look
+     * @param address where it is
+     * @return the device
+     * @throws HostException when there is no such device
+     */
+    public static PciDevice find(Kernel kernel, PciAddress address) {
+        PciDevice device = new PciDevice(kernel, address);
+        if (Sysfs.text(kernel, device.path("vendor")).isEmpty()) {
+            throw new HostException("there is no PCI device at " + address, "lspci -D lists the devices of this host");
+        }
+        return device;
+    }
+
+    /**
+     * All devices of a host.
+     *
+     * @param kernel where to look
+     * @return in the order of their addresses
+     */
+    public static List<PciDevice> list(Kernel kernel) {
+        return Sysfs.names(kernel, DEVICES).stream().map(PciAddress::parse).sorted()
+                .map(address -> new PciDevice(kernel, address)).toList();
+    }
+
+    private String path(String name) {
+        return DEVICES + "/" + address + "/" + name;
+    }
+
+    /**
+     * The kernel that it was found in.
+     *
+     * @return never null
+     */
+    public Kernel kernel() {
+        return kernel;
+    }
+
+    /**
+     * Where it is.
+     *
+     * @return its address
+     */
+    public PciAddress address() {
+        return address;
+    }
+
+    /**
+     * Who made it.
+     *
+     * @return the vendor's number, 0 to 0xffff
+     * @throws HostException when the device is gone
+     */
+    public int vendorId() {
+        return number("vendor");
+    }
+
+    /**
+     * What it is.
+     *
+     * @return the vendor's number for it, 0 to 0xffff
+     * @throws HostException when the device is gone
+     */
+    public int deviceId() {
+        return number("device");
+    }
+
+    /**
+     * What it is for.
+     *
+     * @return base class, subclass and interface, 0 to 0xffffff
+     * @throws HostException when the device is gone
+     */
+    public int classCode() {
+        return number("class");
+    }
+
+    private int number(String name) {
+        return Integer.decode(
+                Sysfs.text(kernel, path(name)).orElseThrow(() -> new HostException(address + " is gone", "")));
+    }
+
+    /**
+     * The driver that has it.
+     *
+     * @return such as {@code vfio-pci}; empty when none has it
+     */
+    public Optional<String> driver() {
+        return Sysfs.linkName(kernel, path("driver"));
+    }
+
+    /**
+     * The devices that the IOMMU cannot tell from this one, and this one.
+     *
+     * @return the group; empty when no IOMMU is on
+     */
+    public Optional<IommuGroup> iommuGroup() {
+        return Sysfs.linkName(kernel, path("iommu_group")).map(name -> new IommuGroup(kernel, Integer.parseInt(name)));
+    }
+
+    /**
+     * The name that VFIO has for this device: the only one in the folder {@code vfio-dev}. Kernels before 6.6 and
+     * those without {@code CONFIG_VFIO_DEVICE_CDEV} may have the name without the node in {@code /dev}.
+     *
+     * @return such as {@code vfio0}; empty when no VFIO driver has this device
+     */
+    public Optional<String> vfioName() {
+        return Sysfs.names(kernel, path("vfio-dev")).stream().findFirst();
+    }
+
+    /**
+     * The device number that the node of {@link #vfioName} must have.
+     *
+     * @return {@code major << 32 | minor}, as {@link Kernel#deviceNumber} has it; empty when there is none
+     */
+    public Optional<Long> vfioDeviceNumber() {
+        return vfioName().flatMap(name -> Sysfs.text(kernel, path("vfio-dev/" + name + "/dev"))).map(text -> {
+            int colon = text.indexOf(':');
+            return Long.parseLong(text, 0, colon, 10) << 32 | Long.parseLong(text, colon + 1, text.length(), 10);
+        });
+    }
+
+    /**
+     * Makes sure that a VFIO driver has this device.
+     *
+     * @throws HostException when another driver or none has it, or the host has no IOMMU; the message says what to do
+     * @throws KernelException when sysfs cannot be read
+     */
+    public void requireVfioDriver() {
+        if (vfioName().isPresent()) {
+            return;
+        }
+        if (IommuGroup.list(kernel).isEmpty()) {
+            throw new HostException("this host has no IOMMU that is switched on, so " + address
+                    + " cannot be given to anyone",
+                    "Switch it on in the firmware (VT-d, AMD-Vi or SMMU), and on Intel add "
+                            + "intel_iommu=on to the kernel's command line");
+        }
+        Optional<String> driver = driver();
+        throw new HostException(address + " is bound to " + driver.map(name -> "the driver " + name).orElse("no driver")
+                + ", not to vfio-pci", bindCommands(driver));
+    }
+
+    private String bindCommands(Optional<String> driver) {
+        String unbind = driver.map(_ -> "echo " + address + " > " + path("driver/unbind") + " && ").orElse("");
+        return "As root: modprobe vfio-pci && echo vfio-pci > " + path("driver_override") + " && " + unbind + "echo "
+                + address + " > /sys/bus/pci/drivers_probe";
+    }
+
+    @Override
+    public String toString() {
+        return address.toString();
+    }
+}

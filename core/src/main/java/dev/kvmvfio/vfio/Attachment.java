@@ -1,0 +1,50 @@
+package dev.kvmvfio.vfio;
+
+import dev.kvmvfio.iommufd.Ioas;
+import dev.kvmvfio.kernel.Handle;
+
+/** A device's use of an address space. Closing it detaches the device ({@code VFIO_DEVICE_DETACH_IOMMUFD_PT}). */
+public final class Attachment extends Handle {
+    private final BoundDevice device;
+    private final Ioas ioas;
+    private final int hwptId;
+
+    Attachment(BoundDevice device, Ioas ioas, int hwptId) {
+        this.device = device;
+        this.ioas = ioas;
+        this.hwptId = hwptId;
+    }
+
+    /**
+     * The hardware page table that the kernel chose.
+     *
+     * @return the number that iommufd knows it by
+     */
+    public int hwptId() {
+        return hwptId;
+    }
+
+    /**
+     * The address space.
+     *
+     * @return what the device is attached to
+     */
+    public Ioas ioas() {
+        return ioas;
+    }
+
+    @Override
+    protected void quiesce() {
+        device.quiesce();
+    }
+
+    @Override
+    protected void release() {
+        device.detach(this);
+    }
+
+    @Override
+    public String toString() {
+        return device + " attached to " + ioas;
+    }
+}

@@ -1,0 +1,107 @@
+package dev.kvmvfio.vfio;
+
+import dev.kvmvfio.bindings.vfio.vfio_device_attach_iommufd_pt;
+import dev.kvmvfio.bindings.vfio.vfio_device_detach_iommufd_pt;
+import dev.kvmvfio.bindings.vfio.vfio_h;
+import dev.kvmvfio.iommufd.Ioas;
+import dev.kvmvfio.iommufd.Iommufd;
+import dev.kvmvfio.kernel.Errno;
+import dev.kvmvfio.kernel.Ioctl;
+import dev.kvmvfio.kernel.KernelException;
+import dev.kvmvfio.kernel.Scratch;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * A device that is bound to an iommufd. It does DMA once it is attached to an address space.
+ *
+ * <p>Closing it also detaches it, and closes its {@link VfioCdev}, because only that ends a binding.
+ */
+public final class BoundDevice extends VfioDevice {
+    private static final Ioctl ATTACH = new Ioctl("VFIO_DEVICE_ATTACH_IOMMUFD_PT",
+            vfio_h.VFIO_DEVICE_ATTACH_IOMMUFD_PT());
+    private static final Ioctl DETACH = new Ioctl("VFIO_DEVICE_DETACH_IOMMUFD_PT",
+            vfio_h.VFIO_DEVICE_DETACH_IOMMUFD_PT());
+    /** What Linux 6.6 knew of the two structs; every later kernel takes that much. */
+    private static final int ATTACH_SIZE = 12;
+    private static final int DETACH_SIZE = 8;
+
+    private final VfioCdev cdev;
+    private final Iommufd iommufd;
+    private final int id;
+    private Attachment attachment;
+
+    BoundDevice(VfioCdev cdev, Registration<VfioCdev> registration, Iommufd iommufd, int id) {
+        super(cdev.fd(), registration);
+        this.cdev = cdev;
+        this.iommufd = iommufd;
+        this.id = id;
+    }
+
+    /**
+     * The number that iommufd knows it by.
+     *
+     * @return unique among everything in its iommufd
+     */
+    public int id() {
+        return id;
+    }
+
+    /**
+     * The iommufd that it is bound to.
+     *
+     * @return as it was bound
+     */
+    public Iommufd iommufd() {
+        return iommufd;
+    }
+
+    /**
+     * {@code VFIO_DEVICE_ATTACH_IOMMUFD_PT}: from now on the device's DMA goes to what is mapped in the address space.
+     * An attachment that was there before is replaced, without a moment in between. Needs Linux 6.6.
+     *
+     * @param ioas an address space of the same iommufd
+     * @return the attachment, whose close detaches the device
+     * @throws KernelException when the kernel refuses; the message says why
+     */
+    public synchronized Attachment attach(Ioas ioas) {
+        MemorySegment request = vfio_device_attach_iommufd_pt.allocate(Scratch.begin());
+        vfio_device_attach_iommufd_pt.argsz(request, ATTACH_SIZE);
+        vfio_device_attach_iommufd_pt.pt_id(request, ioas.id());
+        int result = fd().ioctl(ATTACH.request(), request);
+        if (result < 0) {
+            throw new KernelException(ATTACH.name(), this, "pt_id=" + ioas.id(), result, attachRemedy(ioas, result));
+        }
+        Attachment replaced = attachment;
+        attachment = ioas.adopt(adopt(new Attachment(this, ioas, vfio_device_attach_iommufd_pt.pt_id(request))));
+        if (replaced != null) {
+            replaced.close();
+        }
+        return attachment;
+    }
+
+    private String attachRemedy(Ioas ioas, int result) {
+        return switch (Errno.of(-result)) {
+            case ENOENT -> ioas.iommufd() == iommufd ? "" : ioas + " is of another iommufd than " + iommufd;
+            case EINVAL -> "Another device of its group may be attached to another address space";
+            case EADDRINUSE -> "Something is mapped at addresses that this device reserves: " + ioas.mappings();
+            case ENOMEM, EFAULT -> "Memory that is mapped in the address space could not be pinned";
+            default -> "";
+        };
+    }
+
+    /** The kernel answers a detach of what is not attached with success, so only the current attachment may ask. */
+    synchronized void detach(Attachment ended) {
+        if (attachment != ended) {
+            return;
+        }
+        attachment = null;
+        MemorySegment request = vfio_device_detach_iommufd_pt.allocate(Scratch.begin());
+        vfio_device_detach_iommufd_pt.argsz(request, DETACH_SIZE);
+        fd().call(DETACH, request);
+    }
+
+    @Override
+    void closeFile() {
+        cdev.close();
+    }
+}

@@ -1,0 +1,300 @@
+package dev.kvmvfio.vfio;
+
+import dev.kvmvfio.bindings.vfio.vfio_h;
+import dev.kvmvfio.bindings.vfio.vfio_irq_info;
+import dev.kvmvfio.bindings.vfio.vfio_irq_set;
+import dev.kvmvfio.kernel.Errno;
+import dev.kvmvfio.kernel.EventFd;
+import dev.kvmvfio.kernel.HostException;
+import dev.kvmvfio.kernel.Ioctl;
+import dev.kvmvfio.kernel.KernelException;
+import dev.kvmvfio.kernel.Scratch;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * One kind of interrupt of a device. When it is enabled, each of its vectors signals an eventfd. It belongs to its
+ * device, which disables it when it is closed. The eventfds stay their owner's.
+ *
+ * <p>Of INTx, MSI and MSI-X only one can be enabled at a time.
+ *
+ * <p><b>Thread-safety:</b> all methods may be called from any thread.
+ */
+public final class Interrupt {
+    /** The interrupt line of a PCI device: level-triggered, masked by the kernel whenever it fires. */
+    public static final int INTX = vfio_h.VFIO_PCI_INTX_IRQ_INDEX();
+    /** Message-signalled interrupts. */
+    public static final int MSI = vfio_h.VFIO_PCI_MSI_IRQ_INDEX();
+    /** Message-signalled interrupts with a table. */
+    public static final int MSIX = vfio_h.VFIO_PCI_MSIX_IRQ_INDEX();
+    /** Signals an uncorrectable error of the device. */
+    public static final int ERR = vfio_h.VFIO_PCI_ERR_IRQ_INDEX();
+    /** Signals that the host wants the device back. */
+    public static final int REQ = vfio_h.VFIO_PCI_REQ_IRQ_INDEX();
+
+    private static final List<String> NAMES = List.of("INTx", "MSI", "MSI-X", "ERR", "REQ");
+    private static final Ioctl GET_IRQ_INFO = new Ioctl("VFIO_DEVICE_GET_IRQ_INFO", vfio_h.VFIO_DEVICE_GET_IRQ_INFO());
+    private static final Ioctl SET_IRQS = new Ioctl("VFIO_DEVICE_SET_IRQS", vfio_h.VFIO_DEVICE_SET_IRQS());
+    private static final int NO_EVENTFD = -1;
+
+    private final VfioDevice device;
+    private final int index;
+    private final int flags;
+    private final int count;
+    private volatile boolean enabled;
+
+    private Interrupt(VfioDevice device, int index, int flags, int count) {
+        this.device = device;
+        this.index = index;
+        this.flags = flags;
+        this.count = count;
+    }
+
+    /** Returns null for an index that this device does not have. */
+    static Interrupt read(VfioDevice device, int index) {
+        MemorySegment info = vfio_irq_info.allocate(Scratch.begin());
+        vfio_irq_info.argsz(info, (int) info.byteSize());
+        vfio_irq_info.index(info, index);
+        int result = device.fd().ioctl(GET_IRQ_INFO.request(), info);
+        if (Errno.EINVAL.is(result)) {
+            return null;
+        }
+        if (result < 0) {
+            throw new KernelException(GET_IRQ_INFO.name(), device, "index=" + index, result, "");
+        }
+        return new Interrupt(device, index, vfio_irq_info.flags(info), vfio_irq_info.count(info));
+    }
+
+    /**
+     * Which kind it is.
+     *
+     * @return {@link #INTX}, {@link #MSI}, {@link #MSIX}, {@link #ERR}, {@link #REQ}, or a number beyond them
+     */
+    public int index() {
+        return index;
+    }
+
+    /**
+     * How many vectors it has.
+     *
+     * @return zero when the device does not have this kind
+     */
+    public int count() {
+        return count;
+    }
+
+    /**
+     * Whether it can be masked and unmasked.
+     *
+     * @return what {@code VFIO_IRQ_INFO_MASKABLE} says
+     */
+    public boolean isMaskable() {
+        return (flags & vfio_h.VFIO_IRQ_INFO_MASKABLE()) != 0;
+    }
+
+    /**
+     * Whether the kernel masks it whenever it fires, so that it must be unmasked before it can fire again.
+     *
+     * @return what {@code VFIO_IRQ_INFO_AUTOMASKED} says
+     */
+    public boolean isAutomasked() {
+        return (flags & vfio_h.VFIO_IRQ_INFO_AUTOMASKED()) != 0;
+    }
+
+    /**
+     * Whether vectors can be added only by disabling all of them first.
+     *
+     * @return what {@code VFIO_IRQ_INFO_NORESIZE} says
+     */
+    public boolean isNoResize() {
+        return (flags & vfio_h.VFIO_IRQ_INFO_NORESIZE()) != 0;
+    }
+
+    /**
+     * {@code VFIO_DEVICE_SET_IRQS}: enables the first vectors, each with its eventfd.
+     *
+     * @param vectors at least one eventfd
+     * @throws IllegalArgumentException when there are more eventfds than vectors, or none
+     * @throws KernelException when the kernel refuses; {@code EINVAL} when another kind is enabled
+     * @throws HostException when the host has too few interrupts left for so many vectors
+     */
+    public void enable(EventFd... vectors) {
+        enable(Arrays.asList(vectors));
+    }
+
+    /**
+     * {@code VFIO_DEVICE_SET_IRQS}: enables the first vectors, each with its eventfd.
+     *
+     * @param vectors at least one; a null leaves its vector without a signal
+     * @throws IllegalArgumentException when there are more eventfds than vectors, or none
+     * @throws KernelException when the kernel refuses; {@code EINVAL} when another kind is enabled
+     * @throws HostException when the host has too few interrupts left for so many vectors
+     */
+    public void enable(List<EventFd> vectors) {
+        if (vectors.isEmpty()) {
+            throw new IllegalArgumentException("an eventfd is needed to enable " + this);
+        }
+        int result = set(vfio_h.VFIO_IRQ_SET_ACTION_TRIGGER(), 0, vectors);
+        if (result > 0) {
+            throw new HostException("only " + result + " of " + vectors.size() + " vectors are available for " + this,
+                    "Enable fewer");
+        }
+        enabled = true;
+    }
+
+    /**
+     * {@code VFIO_DEVICE_SET_IRQS}: changes the eventfd of one vector.
+     *
+     * @param vector 0 to {@link #count} - 1
+     * @param eventFd what it shall signal from now on; null for nothing
+     * @throws IllegalArgumentException when there is no such vector
+     * @throws KernelException when the kernel refuses
+     */
+    public void setVector(int vector, EventFd eventFd) {
+        set(vfio_h.VFIO_IRQ_SET_ACTION_TRIGGER(), vector, Arrays.asList(eventFd));
+        enabled = true;
+    }
+
+    /**
+     * {@code VFIO_DEVICE_SET_IRQS}: disables all vectors.
+     *
+     * @throws KernelException when the kernel refuses; {@code EINVAL} when it is not enabled
+     */
+    public void disable() {
+        set("disable", vfio_h.VFIO_IRQ_SET_ACTION_TRIGGER(), 0, 0);
+        enabled = false;
+    }
+
+    void disableIfEnabled() {
+        if (enabled) {
+            disable();
+        }
+    }
+
+    /**
+     * {@code VFIO_DEVICE_SET_IRQS}: fires a vector as if the device had, which tests a signal's way.
+     *
+     * @param vector 0 to {@link #count} - 1
+     * @throws IllegalArgumentException when there is no such vector
+     * @throws KernelException when the kernel refuses; {@code EINVAL} when it is not enabled
+     */
+    public void trigger(int vector) {
+        check(vector, 1);
+        set("trigger", vfio_h.VFIO_IRQ_SET_ACTION_TRIGGER(), vector, 1);
+    }
+
+    /**
+     * {@code VFIO_DEVICE_SET_IRQS}: keeps INTx from firing.
+     *
+     * @throws KernelException when the kernel refuses; {@code ENOTTY} for what cannot be masked
+     */
+    public void mask() {
+        set("mask", vfio_h.VFIO_IRQ_SET_ACTION_MASK(), 0, 1);
+    }
+
+    /**
+     * {@code VFIO_DEVICE_SET_IRQS}: lets INTx fire again, at once when the device still asks for it.
+     *
+     * @throws KernelException when the kernel refuses; {@code ENOTTY} for what cannot be masked
+     */
+    public void unmask() {
+        set("unmask", vfio_h.VFIO_IRQ_SET_ACTION_UNMASK(), 0, 1);
+    }
+
+    /**
+     * {@code VFIO_DEVICE_SET_IRQS}: unmasks INTx whenever an eventfd is signalled, which is what KVM's resample eventfd
+     * is for.
+     *
+     * @param eventFd the eventfd; null to end this
+     * @throws KernelException when the kernel refuses; {@code EBUSY} when one is set already
+     */
+    public void unmaskOn(EventFd eventFd) {
+        set(vfio_h.VFIO_IRQ_SET_ACTION_UNMASK(), 0, Arrays.asList(eventFd));
+    }
+
+    private int set(int action, int start, List<EventFd> eventFds) {
+        check(start, eventFds.size());
+        return lend(eventFds, new ArrayList<>(), numbers -> {
+            try (Arena arena = Arena.ofConfined()) {
+                int dataType = vfio_h.VFIO_IRQ_SET_DATA_EVENTFD();
+                MemorySegment request = request(arena, dataType | action, start, numbers.size(), Integer.BYTES);
+                for (int i = 0; i < numbers.size(); i++) {
+                    request.set(ValueLayout.JAVA_INT, vfio_irq_set.sizeof() + i * (long) Integer.BYTES, numbers.get(i));
+                }
+                return call(request, "start=" + start + ", eventfds=" + numbers);
+            }
+        });
+    }
+
+    private interface NumbersCall {
+        int apply(List<Integer> numbers);
+    }
+
+    /** Holds every eventfd open while its number is in the kernel's hands. */
+    private static int lend(List<EventFd> eventFds, List<Integer> numbers, NumbersCall call) {
+        if (numbers.size() == eventFds.size()) {
+            return call.apply(numbers);
+        }
+        EventFd next = eventFds.get(numbers.size());
+        if (next == null) {
+            numbers.add(NO_EVENTFD);
+            return lend(eventFds, numbers, call);
+        }
+        return next.fd().lend(number -> {
+            numbers.add(number);
+            return lend(eventFds, numbers, call);
+        });
+    }
+
+    private void set(String what, int action, int start, int vectors) {
+        try (Arena arena = Arena.ofConfined()) {
+            call(request(arena, vfio_h.VFIO_IRQ_SET_DATA_NONE() | action, start, vectors, 0),
+                    what + ", start=" + start + ", count=" + vectors);
+        }
+    }
+
+    private MemorySegment request(Arena arena, int setFlags, int start, int vectors, int bytesEach) {
+        long size = vfio_irq_set.sizeof() + (long) vectors * bytesEach;
+        MemorySegment request = arena.allocate(size, Integer.BYTES);
+        vfio_irq_set.argsz(request, (int) size);
+        vfio_irq_set.flags(request, setFlags);
+        vfio_irq_set.index(request, index);
+        vfio_irq_set.start(request, start);
+        vfio_irq_set.count(request, vectors);
+        return request;
+    }
+
+    private int call(MemorySegment request, String arguments) {
+        int result = device.fd().ioctl(SET_IRQS.request(), request);
+        if (result < 0) {
+            throw new KernelException(SET_IRQS.name(), this, arguments, result, "");
+        }
+        return result;
+    }
+
+    private void check(int start, int vectors) {
+        if (start < 0 || vectors > count - start) {
+            throw new IllegalArgumentException(
+                    "vector " + (start + vectors - 1) + " is beyond the " + count + " of " + this);
+        }
+    }
+
+    /**
+     * What people call it.
+     *
+     * @return such as {@code MSI-X}
+     */
+    public String name() {
+        return index < NAMES.size() ? NAMES.get(index) : "interrupt " + index;
+    }
+
+    @Override
+    public String toString() {
+        return name() + " of " + device + ", " + count + (count == 1 ? " vector" : " vectors")
+                + (isMaskable() ? ", maskable" : "") + (isAutomasked() ? ", automasked" : "");
+    }
+}

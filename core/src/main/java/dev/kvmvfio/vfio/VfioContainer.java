@@ -1,0 +1,223 @@
+package dev.kvmvfio.vfio;
+
+import dev.kvmvfio.bindings.system.system_h;
+import dev.kvmvfio.bindings.vfio.vfio_h;
+import dev.kvmvfio.bindings.vfio.vfio_iommu_type1_dma_map;
+import dev.kvmvfio.bindings.vfio.vfio_iommu_type1_dma_unmap;
+import dev.kvmvfio.bindings.vfio.vfio_iommu_type1_info;
+import dev.kvmvfio.bindings.vfio.vfio_iommu_type1_info_cap_iova_range;
+import dev.kvmvfio.bindings.vfio.vfio_iova_range;
+import dev.kvmvfio.dma.DmaAccess;
+import dev.kvmvfio.dma.DmaSpace;
+import dev.kvmvfio.dma.IovaRange;
+import dev.kvmvfio.kernel.Errno;
+import dev.kvmvfio.kernel.FileDescriptor;
+import dev.kvmvfio.kernel.HostException;
+import dev.kvmvfio.kernel.Ioctl;
+import dev.kvmvfio.kernel.Kernel;
+import dev.kvmvfio.kernel.KernelException;
+import dev.kvmvfio.kernel.Scratch;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * {@code /dev/vfio/vfio}: the address space that groups share for DMA. A container has an IOMMU only as long as a group
+ * is in it, so it is opened together with its first group; when the last one leaves, all mappings are gone.
+ */
+public final class VfioContainer extends DmaSpace {
+    /** Where Linux has it. */
+    public static final String PATH = "/dev/vfio/vfio";
+
+    private static final Ioctl GET_API_VERSION = new Ioctl("VFIO_GET_API_VERSION", vfio_h.VFIO_GET_API_VERSION());
+    private static final Ioctl CHECK_EXTENSION = new Ioctl("VFIO_CHECK_EXTENSION", vfio_h.VFIO_CHECK_EXTENSION());
+    private static final Ioctl SET_IOMMU = new Ioctl("VFIO_SET_IOMMU", vfio_h.VFIO_SET_IOMMU());
+    private static final Ioctl SET_CONTAINER = new Ioctl("VFIO_GROUP_SET_CONTAINER", vfio_h.VFIO_GROUP_SET_CONTAINER());
+    private static final Ioctl GET_INFO = new Ioctl("VFIO_IOMMU_GET_INFO", vfio_h.VFIO_IOMMU_GET_INFO());
+    private static final Ioctl MAP_DMA = new Ioctl("VFIO_IOMMU_MAP_DMA", vfio_h.VFIO_IOMMU_MAP_DMA());
+    private static final Ioctl UNMAP_DMA = new Ioctl("VFIO_IOMMU_UNMAP_DMA", vfio_h.VFIO_IOMMU_UNMAP_DMA());
+
+    private final FileDescriptor fd;
+    private int iommuType;
+
+    private VfioContainer(FileDescriptor fd) {
+        this.fd = fd;
+    }
+
+    /**
+     * Opens {@code /dev/vfio/vfio}, puts a group into it and sets its IOMMU: type 1 v2 where the kernel has it,
+     * otherwise type 1.
+     *
+     * @param group the first group, in no container yet
+     * @return the container, owned by the caller
+     * @throws KernelException when the kernel refuses; the message says why
+     * @throws HostException when VFIO speaks another version of its interface, or has no type 1 IOMMU
+     */
+    public static VfioContainer open(VfioGroup group) {
+        return open(group, List.of(vfio_h.VFIO_TYPE1v2_IOMMU(), vfio_h.VFIO_TYPE1_IOMMU()));
+    }
+
+    /**
+     * Opens a container with a choice of IOMMU types.
+     *
+     * @param group the first group, in no container yet
+     * @param iommuTypes {@code VFIO_..._IOMMU} numbers, the first choice first
+     * @return the container, owned by the caller
+     * @throws KernelException when the kernel refuses; the message says why
+     * @throws HostException when VFIO speaks another version of its interface, or has none of the types
+     */
+    public static VfioContainer open(VfioGroup group, List<Integer> iommuTypes) {
+        Kernel kernel = group.fd().kernel();
+        FileDescriptor fd = FileDescriptor.open(kernel, PATH, system_h.O_RDWR(), VfioContainer::openRemedy);
+        return complete(new VfioContainer(fd), container -> {
+            container.checkApiVersion();
+            container.add(group);
+            container.setIommu(group, iommuTypes);
+        });
+    }
+
+    private static String openRemedy(Errno errno) {
+        return switch (errno) {
+            case ENOENT, ENODEV -> "Load the module vfio (the kernel needs CONFIG_VFIO_CONTAINER); a container needs "
+                    + "--device " + PATH;
+            case EACCES -> "Give the user access to the node";
+            case EPERM -> "A device cgroup or a security module refuses it: the container needs --device " + PATH;
+            default -> "";
+        };
+    }
+
+    private void checkApiVersion() {
+        int version = fd.call(GET_API_VERSION, 0);
+        if (version != vfio_h.VFIO_API_VERSION()) {
+            throw new HostException(
+                    PATH + " speaks API version " + version + ", not " + vfio_h.VFIO_API_VERSION(), "");
+        }
+    }
+
+    private void setIommu(VfioGroup group, List<Integer> types) {
+        iommuType = types.stream().filter(type -> fd.call(CHECK_EXTENSION, type) > 0).findFirst()
+                .orElseThrow(() -> new HostException(PATH + " has none of the IOMMU types " + types,
+                        "Load the module vfio_iommu_type1"));
+        int result = fd.ioctl(SET_IOMMU.request(), iommuType);
+        if (result < 0) {
+            throw new KernelException(SET_IOMMU.name(), this, "type=" + iommuType, result, Errno.EPERM.is(result)
+                    ? "The platform cannot keep the devices of " + group.group()
+                            + " from faking interrupts (no interrupt "
+                            + "remapping: switch it on in the firmware)"
+                    : "");
+        }
+    }
+
+    /**
+     * {@code VFIO_GROUP_SET_CONTAINER}: puts one more group into this container, so that its devices see the same
+     * memory.
+     *
+     * @param group a group that is in no container yet
+     * @throws KernelException when the kernel refuses; the message says why
+     * @throws HostException when the group is not viable
+     */
+    public void add(VfioGroup group) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment argument = arena.allocate(ValueLayout.JAVA_INT);
+            int result = fd.lend(number -> {
+                argument.set(ValueLayout.JAVA_INT, 0, number);
+                return group.fd().ioctl(SET_CONTAINER.request(), argument);
+            });
+            if (Errno.EPERM.is(result) && !group.group().blockers().isEmpty()) {
+                throw VfioGroup.notViable(group.group());
+            }
+            if (result < 0) {
+                throw new KernelException(SET_CONTAINER.name(), group, "container=" + fd.number(), result,
+                        Errno.EINVAL.is(result) ? "The group is in a container already" : "");
+            }
+        }
+        group.join(adopt(new Membership(this, group)));
+    }
+
+    /**
+     * Which IOMMU it has.
+     *
+     * @return a {@code VFIO_..._IOMMU} number
+     */
+    public int iommuType() {
+        return iommuType;
+    }
+
+    @Override
+    public FileDescriptor fd() {
+        return fd;
+    }
+
+    @Override
+    protected int mapPages(long iova, long address, long length, DmaAccess access) {
+        MemorySegment request = vfio_iommu_type1_dma_map.allocate(Scratch.begin());
+        vfio_iommu_type1_dma_map.argsz(request, (int) request.byteSize());
+        vfio_iommu_type1_dma_map.flags(request, (access.reads() ? vfio_h.VFIO_DMA_MAP_FLAG_READ() : 0)
+                | (access.writes() ? vfio_h.VFIO_DMA_MAP_FLAG_WRITE() : 0));
+        vfio_iommu_type1_dma_map.vaddr(request, address);
+        vfio_iommu_type1_dma_map.iova(request, iova);
+        vfio_iommu_type1_dma_map.size(request, length);
+        return fd.ioctl(MAP_DMA.request(), request);
+    }
+
+    @Override
+    protected long unmapPages(long iova, long length) {
+        MemorySegment request = vfio_iommu_type1_dma_unmap.allocate(Scratch.begin());
+        vfio_iommu_type1_dma_unmap.argsz(request, (int) vfio_iommu_type1_dma_unmap.sizeof());
+        vfio_iommu_type1_dma_unmap.iova(request, iova);
+        vfio_iommu_type1_dma_unmap.size(request, length);
+        int result = fd.ioctl(UNMAP_DMA.request(), request);
+        return result < 0 ? result : vfio_iommu_type1_dma_unmap.size(request);
+    }
+
+    @Override
+    public List<IovaRange> iovaRanges() {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment info = info(arena, vfio_iommu_type1_info.sizeof());
+            MemorySegment full = info(arena, Integer.toUnsignedLong(vfio_iommu_type1_info.argsz(info)));
+            int offset = vfio_iommu_type1_info.cap_offset(full);
+            return Capability.chain(full, offset).stream()
+                    .filter(capability -> capability.id() == vfio_h.VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE())
+                    .findFirst().map(capability -> ranges(capability.body())).orElse(List.of());
+        }
+    }
+
+    private MemorySegment info(Arena arena, long size) {
+        MemorySegment info = arena.allocate(Math.max(size, vfio_iommu_type1_info.sizeof()), Long.BYTES);
+        vfio_iommu_type1_info.argsz(info, (int) info.byteSize());
+        fd.call(GET_INFO, info);
+        return info;
+    }
+
+    private static List<IovaRange> ranges(MemorySegment capability) {
+        List<IovaRange> ranges = new ArrayList<>();
+        long first = vfio_iommu_type1_info_cap_iova_range.sizeof();
+        for (int i = 0; i < vfio_iommu_type1_info_cap_iova_range.nr_iovas(capability); i++) {
+            MemorySegment range = capability.asSlice(first + i * vfio_iova_range.sizeof(), vfio_iova_range.sizeof());
+            ranges.add(new IovaRange(vfio_iova_range.start(range), vfio_iova_range.end(range)));
+        }
+        return List.copyOf(ranges);
+    }
+
+    @Override
+    public String mapCall() {
+        return MAP_DMA.name();
+    }
+
+    @Override
+    public String unmapCall() {
+        return UNMAP_DMA.name();
+    }
+
+    @Override
+    protected void release() {
+        fd.close();
+    }
+
+    @Override
+    public String toString() {
+        return fd.toString();
+    }
+}

@@ -1,0 +1,228 @@
+package dev.kvmvfio.vfio;
+
+import dev.kvmvfio.bindings.vfio.vfio_device_info;
+import dev.kvmvfio.bindings.vfio.vfio_h;
+import dev.kvmvfio.kernel.Errno;
+import dev.kvmvfio.kernel.FileDescriptor;
+import dev.kvmvfio.kernel.Handle;
+import dev.kvmvfio.kernel.Ioctl;
+import dev.kvmvfio.kernel.KernelException;
+import dev.kvmvfio.kernel.Scratch;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+import java.util.NoSuchElementException;
+import java.util.function.IntFunction;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+
+/**
+ * An open VFIO device: its regions, its interrupts and its reset. It was opened through a group, or it is a
+ * {@link BoundDevice}.
+ *
+ * <p>Closing it switches its interrupts off, unmaps its regions, takes a cdev from KVM, and closes the file.
+ *
+ * <p><b>Thread-safety:</b> all methods may be called from any thread.
+ */
+public sealed class VfioDevice extends Handle permits BoundDevice {
+    private static final Ioctl GET_INFO = new Ioctl("VFIO_DEVICE_GET_INFO", vfio_h.VFIO_DEVICE_GET_INFO());
+    private static final Ioctl RESET = new Ioctl("VFIO_DEVICE_RESET", vfio_h.VFIO_DEVICE_RESET());
+    private static final int VENDOR_ID = 0;
+    private static final int DEVICE_ID = 2;
+
+    private final FileDescriptor fd;
+    private final Registration<?> registration;
+    private volatile Contents contents;
+
+    private record Contents(int flags, List<Region> regions, List<Interrupt> interrupts) {
+    }
+
+    VfioDevice(FileDescriptor fd, Registration<?> registration) {
+        this.fd = fd;
+        this.registration = registration;
+    }
+
+    /** What the device has does not change while it is open, so it is asked for once, when it is first wanted. */
+    private Contents contents() {
+        Contents known = contents;
+        if (known == null) {
+            known = read();
+            contents = known;
+        }
+        return known;
+    }
+
+    private synchronized Contents read() {
+        if (contents != null) {
+            return contents;
+        }
+        MemorySegment info = vfio_device_info.allocate(Scratch.begin());
+        vfio_device_info.argsz(info, (int) info.byteSize());
+        fd.call(GET_INFO, info);
+        int flags = vfio_device_info.flags(info);
+        int regions = vfio_device_info.num_regions(info);
+        int interrupts = vfio_device_info.num_irqs(info);
+        return new Contents(flags, present(regions, index -> Region.read(this, index)),
+                present(interrupts, index -> Interrupt.read(this, index)));
+    }
+
+    private static <T> List<T> present(int count, IntFunction<T> read) {
+        return IntStream.range(0, count).mapToObj(read).flatMap(Stream::ofNullable).toList();
+    }
+
+    /**
+     * {@code VFIO_DEVICE_GET_INFO}.
+     *
+     * @return {@code VFIO_DEVICE_FLAGS_} bits: what kind of device it is, and whether it can be reset
+     * @throws KernelException when the kernel refuses
+     */
+    public int flags() {
+        return contents().flags();
+    }
+
+    /**
+     * Whether {@link #reset} works.
+     *
+     * @return what {@code VFIO_DEVICE_FLAGS_RESET} says
+     * @throws KernelException when the kernel refuses
+     */
+    public boolean canReset() {
+        return (flags() & vfio_h.VFIO_DEVICE_FLAGS_RESET()) != 0;
+    }
+
+    /**
+     * The regions that the device has ({@code VFIO_DEVICE_GET_REGION_INFO}).
+     *
+     * @return in the order of their indexes; an index that the device does not have is left out
+     * @throws KernelException when the kernel refuses
+     */
+    public List<Region> regions() {
+        return contents().regions();
+    }
+
+    /**
+     * One region.
+     *
+     * @param index {@code VFIO_PCI_BAR0_REGION_INDEX} and so on; {@link Region#CONFIG} and {@link Region#BAR0} are the
+     *        usual ones
+     * @return the region
+     * @throws NoSuchElementException when the device does not have it
+     * @throws KernelException when the kernel refuses
+     */
+    public Region region(int index) {
+        return regions().stream().filter(region -> region.index() == index).findFirst()
+                .orElseThrow(
+                        () -> new NoSuchElementException(this + " has no region " + index + ", only " + regions()));
+    }
+
+    /**
+     * The interrupts that the device has ({@code VFIO_DEVICE_GET_IRQ_INFO}).
+     *
+     * @return in the order of their indexes; an index that the device does not have is left out
+     * @throws KernelException when the kernel refuses
+     */
+    public List<Interrupt> interrupts() {
+        return contents().interrupts();
+    }
+
+    /**
+     * One kind of interrupt.
+     *
+     * @param index {@link Interrupt#INTX}, {@link Interrupt#MSI}, {@link Interrupt#MSIX} and so on
+     * @return the interrupt
+     * @throws NoSuchElementException when the device does not have it
+     * @throws KernelException when the kernel refuses
+     */
+    public Interrupt interrupt(int index) {
+        return interrupts().stream().filter(interrupt -> interrupt.index() == index).findFirst().orElseThrow(
+                () -> new NoSuchElementException(this + " has no interrupt " + index + ", only " + interrupts()));
+    }
+
+    /**
+     * Who made the PCI device, by its configuration space.
+     *
+     * @return 0 to 0xffff
+     * @throws KernelException when the configuration space cannot be read
+     */
+    public int vendorId() {
+        return Short.toUnsignedInt(region(Region.CONFIG).readShort(VENDOR_ID));
+    }
+
+    /**
+     * What the PCI device is, by its configuration space.
+     *
+     * @return the vendor's number, 0 to 0xffff
+     * @throws KernelException when the configuration space cannot be read
+     */
+    public int deviceId() {
+        return Short.toUnsignedInt(region(Region.CONFIG).readShort(DEVICE_ID));
+    }
+
+    /**
+     * {@code VFIO_DEVICE_RESET}. Interrupts must be enabled anew after it.
+     *
+     * @throws KernelException when the kernel refuses; {@code EINVAL} when the device cannot be reset by itself
+     */
+    public void reset() {
+        int result = fd.ioctl(RESET.request(), 0);
+        if (result < 0) {
+            throw new KernelException(RESET.name(), fd, "", result, switch (Errno.of(-result)) {
+                case EINVAL -> "The device has no reset of its own";
+                case EAGAIN -> "The device is busy: try again";
+                default -> "";
+            });
+        }
+    }
+
+    /**
+     * The registration that this device was opened through.
+     *
+     * @return whether a VM knows of this device
+     */
+    public boolean isRegistered() {
+        return registration != null;
+    }
+
+    /**
+     * The open file, for an ioctl that this library does not wrap.
+     *
+     * @return owned by this object
+     */
+    public FileDescriptor fd() {
+        return fd;
+    }
+
+    /**
+     * Switches the device's interrupts off and unmaps its regions, as the first step of giving it back. The device
+     * stays open, and its interrupts can be enabled again.
+     */
+    @Override
+    public void quiesce() {
+        Failures failures = new Failures();
+        Contents known = contents;
+        if (known != null) {
+            known.interrupts().forEach(interrupt -> failures.attempt(interrupt::disableIfEnabled));
+        }
+        children().reversed().stream().filter(RegionMapping.class::isInstance)
+                .forEach(mapping -> failures.attempt(mapping::close));
+        failures.throwFirst();
+    }
+
+    @Override
+    protected void release() {
+        Failures failures = new Failures();
+        if (registration != null) {
+            failures.attempt(registration::deviceCloses);
+        }
+        failures.attempt(this::closeFile);
+        failures.throwFirst();
+    }
+
+    void closeFile() {
+        fd.close();
+    }
+
+    @Override
+    public String toString() {
+        return fd.toString();
+    }
+}

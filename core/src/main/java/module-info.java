@@ -1,0 +1,16 @@
+/**
+ * KVM, VFIO and iommufd for Java: a thin, safe layer over the kernel's own calls.
+ *
+ * <p>Native access is needed by this module alone: {@code --enable-native-access=dev.kvmvfio}.
+ */
+module dev.kvmvfio {
+    requires transitive dev.kvmvfio.bindings;
+
+    exports dev.kvmvfio.dma;
+    exports dev.kvmvfio.iommufd;
+    exports dev.kvmvfio.kernel;
+    exports dev.kvmvfio.kvm;
+    exports dev.kvmvfio.passthrough;
+    exports dev.kvmvfio.pci;
+    exports dev.kvmvfio.vfio;
+}
