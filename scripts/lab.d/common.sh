@@ -1,0 +1,45 @@
+# shellcheck shell=bash
+# What the lab's scripts share. Source it after `set -euo pipefail`.
+shopt -s inherit_errexit
+
+lab_parts=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+lab_cache=${XDG_CACHE_HOME:-$HOME/.cache}/kvm-vfio/lab
+
+say() {
+    echo "lab: $*" >&2
+}
+
+# 125 tells a failure of the lab from one of the command that runs in it, as other programs that run programs do.
+fail() {
+    say "$*"
+    exit 125
+}
+
+# The lab's machine is an x86-64 one wherever it is emulated.
+debian_package() {
+    "$lab_parts/../debian-package" --arch amd64 "$@" || fail "cannot get these packages of Debian: $*"
+}
+
+digest() {
+    sha256sum "$@" | sha256sum | cut -c 1-12
+}
+
+# cached NAME COMMAND [ARG…]: prints the folder NAME of the cache. If it is missing, COMMAND fills it: it is started in
+# an empty folder, which gets the name only when COMMAND has succeeded. Two calls at a time do the work once.
+cached() {
+    local name=$1 making=$lab_cache/.making-$1 lock
+    shift
+    if [[ ! -d $lab_cache/$name ]]; then
+        mkdir -p "$lab_cache"
+        exec {lock}>"$lab_cache/.lock-$name"
+        flock --nonblock "$lock" || { say "Waiting for another lab that is making $name" && flock "$lock"; }
+        if [[ ! -d $lab_cache/$name ]]; then
+            rm -rf "$making"
+            mkdir "$making"
+            env -C "$making" "$@" >&2 || fail "making $name failed; what there is of it is in $making"
+            mv -T "$making" "$lab_cache/$name"
+        fi
+        exec {lock}>&-
+    fi
+    echo "$lab_cache/$name"
+}
