@@ -1,0 +1,134 @@
+package dev.kvmvfio.it.abi;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Collection;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Every constant, size, alignment and offset of the bindings is what gcc makes of the kernel's own headers. */
+@Tag("abi")
+class AbiTest {
+    /** jextract has no 128-bit integer. It leaves a gap in its place, so that all else is where it should be. */
+    private static final List<CExpression> ALIGNED_LIKE_A_128_BIT_INTEGER = List
+            .of(CExpression.alignment("struct user_fpsimd_state"), CExpression.alignment("struct kvm_regs"));
+
+    /** Structs that end in what 6.12 does not know, where the kernel takes both, and counts of all that there is. */
+    private static final List<CExpression> GROWN_SINCE_6_12 = List.of(
+            CExpression.size("struct vfio_device_bind_iommufd"),
+            CExpression.alignment("struct vfio_device_bind_iommufd"),
+            CExpression.size("struct vfio_device_attach_iommufd_pt"),
+            CExpression.size("struct vfio_device_detach_iommufd_pt"),
+            CExpression.size("struct kvm_svm_nested_state_hdr"),
+            CExpression.memberSize("struct kvm_nested_state", "hdr.svm"), CExpression.constant("KVM_DEV_TYPE_MAX"),
+            CExpression.constant("KVM_SEV_NR_MAX"), CExpression.constant("VFIO_AP_NUM_IRQS"));
+
+    @TempDir
+    Path work;
+
+    @ParameterizedTest
+    @ValueSource(strings = {"x86_64", "aarch64"})
+    void sameAsTheHeadersTheyCameFrom(String architecture) throws Exception {
+        var comparison = compare("trixie-backports", architecture);
+        assertThat(comparison.different()).as("different").isSubsetOf(ALIGNED_LIKE_A_128_BIT_INTEGER);
+        assertThat(comparison.onlyInJava()).as("not in the headers").isEmpty();
+        String origin = Files.readString(Headers.PROJECT.resolve("scripts/bindings/headers")).strip();
+        if (comparison.version.equals(origin)) {
+            assertThat(comparison.onlyInC()).as("not in the bindings").isEmpty();
+        } else {
+            System.out.println("  scripts/generate-bindings has newer headers to take than " + origin);
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"x86_64", "aarch64"})
+    void differFromOlderHeadersByGrowthOnly(String architecture) throws Exception {
+        var different = compare("bookworm-backports", architecture).different();
+        different.removeAll(ALIGNED_LIKE_A_128_BIT_INTEGER);
+        assertThat(different).as("different").isSubsetOf(GROWN_SINCE_6_12);
+    }
+
+    private Comparison compare(String suite, String architecture) throws Exception {
+        var headers = new Headers(suite, architecture, work);
+        var java = JavaAbi.of(Set.of("dev.kvmvfio.bindings.kvm", "dev.kvmvfio.bindings.kvm." + architecture,
+                "dev.kvmvfio.bindings.vfio", "dev.kvmvfio.bindings.iommufd", "dev.kvmvfio.bindings.system"));
+        var declared = headers.declared();
+        var asked = new TreeSet<>(java.keySet());
+        asked.addAll(declared);
+        var comparison = new Comparison(headers.version, java, declared, headers.evaluate(asked));
+        System.out.println(headers.version + ", " + architecture + ":");
+        comparison.print();
+        return comparison;
+    }
+
+    private static Set<CExpression> minus(Collection<CExpression> all, Collection<CExpression> without) {
+        var rest = new TreeSet<>(all);
+        rest.removeAll(without);
+        return rest;
+    }
+
+    /** What Java has, what the headers declare, and the value in C of those of them that have one. */
+    private record Comparison(String version, Map<CExpression, Number> java, Set<CExpression> declared,
+            Map<CExpression, Long> c) {
+        Set<CExpression> onlyInJava() {
+            return minus(java.keySet(), c.keySet());
+        }
+
+        Set<CExpression> onlyInC() {
+            return minus(c.keySet(), java.keySet());
+        }
+
+        Set<CExpression> compared() {
+            return minus(java.keySet(), onlyInJava());
+        }
+
+        Set<CExpression> different() {
+            var different = compared();
+            different.removeIf(expression -> isSame(java.get(expression), c.get(expression)));
+            return different;
+        }
+
+        private static boolean isSame(Number java, long c) {
+            return java instanceof Integer i ? c == i || c == Integer.toUnsignedLong(i) : c == java.longValue();
+        }
+
+        void print() {
+            System.out.println("  compared: " + compared().stream()
+                    .collect(Collectors.groupingBy(CExpression::kind, TreeMap::new, Collectors.counting())));
+            print("different", different().stream()
+                    .map(one -> "%s (%d in Java, %d in C)".formatted(one, java.get(one), c.get(one))).toList());
+            print("newer than these headers", newer());
+            print("not in the bindings", onlyInC());
+            print("without a value in C (of another architecture, incomplete, or a bit-field)",
+                    minus(declared, c.keySet()));
+        }
+
+        /** Of a new struct not its members. */
+        private Collection<CExpression> newer() {
+            var onlyInJava = onlyInJava();
+            return onlyInJava.stream().filter(expression -> switch (expression.kind()) {
+                case CONSTANT, SIZE -> true;
+                case MEMBER_OFFSET -> !onlyInJava.contains(CExpression.size(expression.type()));
+                case ALIGNMENT, MEMBER_SIZE -> false;
+            }).toList();
+        }
+
+        private static void print(String title, Collection<?> names) {
+            if (!names.isEmpty()) {
+                System.out.println("  " + title + ": " + names.size() + ": "
+                        + names.stream().map(Object::toString).collect(Collectors.joining(", ")));
+            }
+        }
+    }
+}
