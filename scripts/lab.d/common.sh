@@ -20,8 +20,9 @@ debian_package() {
     "$lab_parts/../debian-package" --arch amd64 "$@" || fail "cannot get these packages of Debian: $*"
 }
 
+# digest FILE…: prints a name for the content of the files.
 digest() {
-    sha256sum "$@" | sha256sum | cut -c 1-12
+    cat "$@" | sha256sum | cut -c 1-12
 }
 
 # cached NAME COMMAND [ARG…]: prints the folder NAME of the cache. If it is missing, COMMAND fills it: it is started in
