@@ -1,0 +1,59 @@
+package dev.kvmvfio.mock;
+
+import static dev.kvmvfio.kernel.Errno.E2BIG;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
+/**
+ * The third argument of an ioctl: a number, or the address of a struct. The segment that came with it may be longer or
+ * shorter than the struct, because to a kernel it is an address only.
+ */
+record Argument(UserMemory memory, MemorySegment segment) {
+
+    static MemorySegment allocate(long bytes) {
+        return MemorySegment.ofArray(new long[Math.toIntExact((bytes + 7) / 8)]).asSlice(0, bytes);
+    }
+
+    /** The argument as a number. */
+    long number() {
+        return segment.address();
+    }
+
+    /** {@code copy_from_user}. */
+    MemorySegment read(long offset, long bytes) {
+        if (segment.byteSize() - offset < bytes) {
+            return memory.read(segment.address() + offset, bytes);
+        }
+        MemorySegment copy = allocate(bytes);
+        MemorySegment.copy(segment, offset, copy, 0, bytes);
+        return copy;
+    }
+
+    int readInt(long offset) {
+        return read(offset, Integer.BYTES).get(ValueLayout.JAVA_INT, 0);
+    }
+
+    /** A struct that may be longer than the kernel knows it, but says nothing there: the rest is zero. */
+    void checkTail(long userSize, long knownSize) {
+        if (userSize > knownSize) {
+            MemorySegment tail = read(knownSize, userSize - knownSize);
+            Refusal.when(tail.mismatch(allocate(tail.byteSize())) >= 0, E2BIG);
+        }
+    }
+
+    /** {@code copy_to_user}. */
+    void write(long offset, MemorySegment from) {
+        if (segment.byteSize() - offset < from.byteSize() || segment.isReadOnly()) {
+            memory.write(segment.address() + offset, from);
+        } else {
+            MemorySegment.copy(from, 0, segment, offset, from.byteSize());
+        }
+    }
+
+    void writeInt(long offset, int value) {
+        MemorySegment bytes = allocate(Integer.BYTES);
+        bytes.set(ValueLayout.JAVA_INT, 0, value);
+        write(offset, bytes);
+    }
+}

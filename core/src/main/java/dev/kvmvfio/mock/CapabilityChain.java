@@ -1,0 +1,58 @@
+package dev.kvmvfio.mock;
+
+import dev.kvmvfio.bindings.vfio.vfio_info_cap_header;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+
+/** Capabilities that follow an info struct of VFIO, each with the offset of the next. */
+final class CapabilityChain {
+    private static final int VERSION = 1;
+
+    private final int start;
+    private final boolean aligned;
+    private final List<MemorySegment> capabilities = new ArrayList<>();
+
+    /**
+     * An empty chain.
+     *
+     * @param start the size of the struct that it follows
+     */
+    CapabilityChain(int start, KernelProfile profile) {
+        this.start = start;
+        this.aligned = profile.atLeast(KernelProfile.V6_12);
+    }
+
+    /** Adds a capability, which begins with room for its header. */
+    void add(int id, MemorySegment capability) {
+        setHeader(capability, id, VERSION);
+        if (!capabilities.isEmpty()) {
+            vfio_info_cap_header.next(capabilities.getLast(), end());
+        }
+        long padded = aligned ? capability.byteSize() + 7 & -8 : capability.byteSize();
+        MemorySegment copy = Argument.allocate(padded);
+        capabilities.add(copy.copyFrom(capability));
+    }
+
+    private static void setHeader(MemorySegment capability, int id, int version) {
+        vfio_info_cap_header.id(capability, (short) id);
+        vfio_info_cap_header.version(capability, (short) version);
+    }
+
+    boolean isEmpty() {
+        return capabilities.isEmpty();
+    }
+
+    /** The size of the struct with all its capabilities. */
+    int end() {
+        return start + (int) capabilities.stream().mapToLong(MemorySegment::byteSize).sum();
+    }
+
+    void write(Argument argument) {
+        long offset = start;
+        for (MemorySegment capability : capabilities) {
+            argument.write(offset, capability);
+            offset += capability.byteSize();
+        }
+    }
+}

@@ -1,0 +1,103 @@
+package dev.kvmvfio.mock;
+
+import static dev.kvmvfio.kernel.Errno.EEXIST;
+import static dev.kvmvfio.kernel.Errno.EINVAL;
+import static dev.kvmvfio.kernel.Errno.ENXIO;
+import static dev.kvmvfio.kernel.Errno.EPERM;
+
+import dev.kvmvfio.bindings.kvm.kvm_h;
+import dev.kvmvfio.bindings.kvm.kvm_irq_level;
+import dev.kvmvfio.bindings.kvm.kvm_irq_routing;
+import dev.kvmvfio.bindings.kvm.kvm_irq_routing_entry;
+import dev.kvmvfio.bindings.kvm.kvm_msi;
+import java.lang.foreign.MemorySegment;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
+
+/** A virtual machine's interrupts: which chips the kernel models for it, where each goes, and how often each came. */
+final class InterruptController {
+    private static final int DELIVERY_MODE = 0x700;
+    private static final int MOST_RESERVED_PINS = 24;
+
+    private final Vm vm;
+    private final Set<Integer> raised = new HashSet<>();
+    private final Map<Integer, Long> counts = new HashMap<>();
+    private InterruptRoutes routes;
+    private boolean split;
+
+    InterruptController(Vm vm) {
+        this.vm = vm;
+    }
+
+    /** Whether the kernel models at least the local APICs. */
+    boolean exists() {
+        return routes != null;
+    }
+
+    /** Whether the kernel models the PIC and the IO-APIC too. */
+    boolean hasChips() {
+        return exists() && !split;
+    }
+
+    long create() {
+        Refusal.when(exists(), EEXIST);
+        Refusal.when(vm.hasVcpus(), EINVAL);
+        routes = InterruptRoutes.standard();
+        return 0;
+    }
+
+    long createSplit(long reservedPins) {
+        Refusal.when(Long.compareUnsigned(reservedPins, MOST_RESERVED_PINS) > 0, EINVAL);
+        Refusal.when(exists() || vm.hasVcpus(), EEXIST);
+        split = true;
+        routes = new InterruptRoutes(true);
+        return 0;
+    }
+
+    long setRoutes(Argument argument) {
+        MemorySegment header = argument.read(0, kvm_irq_routing.entries$offset());
+        Refusal.when(!exists(), EINVAL);
+        int count = kvm_irq_routing.nr(header);
+        int flags = kvm_irq_routing.flags(header);
+        Refusal.when(Integer.compareUnsigned(count, InterruptRoutes.MOST_ROUTES) > 0 || flags != 0, EINVAL);
+        InterruptRoutes table = new InterruptRoutes(split);
+        table.addAll(argument.read(kvm_irq_routing.entries$offset(), count * kvm_irq_routing_entry.sizeof()), count);
+        routes = table;
+        return 0;
+    }
+
+    void line(MemorySegment level) {
+        Refusal.when(!exists(), ENXIO);
+        set(kvm_irq_level.irq(level), kvm_irq_level.level(level) != 0);
+    }
+
+    /** Raises or lowers an interrupt's line. It counts when it goes up, and a message counts each time. */
+    void set(int gsi, boolean high) {
+        if (!high) {
+            raised.remove(gsi);
+        } else if (routes.leadSomewhere(gsi) && (raised.add(gsi) || routes.isMessage(gsi))) {
+            counts.merge(gsi, 1L, Long::sum);
+        }
+    }
+
+    boolean isRaised(int gsi) {
+        return raised.contains(gsi);
+    }
+
+    /** How many interrupts the guest got. */
+    long count(int gsi) {
+        return counts.getOrDefault(gsi, 0L);
+    }
+
+    /** A vCPU that never ran has its APIC switched off and takes no ordinary interrupt. */
+    long signalMsi(MemorySegment msi) {
+        Refusal.when(!exists() || (kvm_msi.flags(msi) & ~kvm_h.KVM_MSI_VALID_DEVID()) != 0, EINVAL);
+        if ((kvm_msi.data(msi) & DELIVERY_MODE) != 0) {
+            throw new NotModelledException("KVM_SIGNAL_MSI with a delivery mode other than fixed");
+        }
+        Refusal.when(!vm.hasVcpus(), EPERM);
+        return 0;
+    }
+}

@@ -1,0 +1,82 @@
+package dev.kvmvfio.mock;
+
+import static dev.kvmvfio.kernel.Errno.ENOTTY;
+
+import dev.kvmvfio.kernel.Errno;
+import java.lang.foreign.GroupLayout;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.stream.Stream;
+
+/** The ioctls that one kind of file answers, with their names and the structs they point to. */
+final class Ioctls<F extends OpenFile> {
+    /** For files that answer none. */
+    static final Ioctls<OpenFile> NONE = new Ioctls<>(OpenFile.class, ENOTTY);
+
+    private final Class<F> kind;
+    private final Errno unknown;
+    private final Map<Long, Entry<F>> entries = new HashMap<>();
+
+    Ioctls(Class<F> kind, Errno unknown) {
+        this.kind = kind;
+        this.unknown = unknown;
+    }
+
+    /** What a file does when it is asked. */
+    interface Handler<F> {
+        long handle(F file, Argument argument);
+    }
+
+    /** An ioctl; the layout is null when its argument is a plain number. */
+    private record Entry<F>(String name, GroupLayout layout, Handler<F> handler) {
+    }
+
+    /** An ioctl whose argument is a number, or none. */
+    Ioctls<F> on(String name, long request, Handler<F> handler) {
+        return on(name, request, null, handler);
+    }
+
+    /** An ioctl whose argument is the address of a struct. */
+    Ioctls<F> on(String name, long request, GroupLayout layout, Handler<F> handler) {
+        entries.put(canonical(request), new Entry<>(name, layout, handler));
+        return this;
+    }
+
+    Ioctls<F> notModelled(String name, long request) {
+        return on(name, request, (file, argument) -> {
+            throw new NotModelledException(name);
+        });
+    }
+
+    /** The kernel looks at 32 bits of the request only. */
+    private static long canonical(long request) {
+        return request & 0xffff_ffffL;
+    }
+
+    long call(OpenFile file, long request, Argument argument) {
+        Entry<F> entry = entries.get(canonical(request));
+        if (entry == null) {
+            throw Refusal.of(unknown);
+        }
+        return entry.handler.handle(kind.cast(file), argument);
+    }
+
+    boolean has(long request) {
+        return entries.containsKey(canonical(request));
+    }
+
+    String name(long request) {
+        Entry<F> entry = entries.get(canonical(request));
+        return entry == null ? String.format("0x%x", canonical(request)) : entry.name;
+    }
+
+    /** The struct that the request points to, or null. */
+    GroupLayout layout(long request) {
+        Entry<F> entry = entries.get(canonical(request));
+        return entry == null ? null : entry.layout;
+    }
+
+    Stream<String> names() {
+        return entries.values().stream().map(Entry::name);
+    }
+}

@@ -1,0 +1,67 @@
+package dev.kvmvfio.mock;
+
+import static dev.kvmvfio.kernel.Errno.EBUSY;
+import static dev.kvmvfio.kernel.Errno.EPERM;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/** Devices that the IOMMU cannot tell apart, who owns their DMA, and what it is translated with. */
+final class IommuGroup {
+    private final int number;
+    private final List<PciFunction> functions = new ArrayList<>();
+    private Object owner;
+    private int owners;
+    private IovaMap translation;
+
+    IommuGroup(int number) {
+        this.number = number;
+    }
+
+    int number() {
+        return number;
+    }
+
+    List<PciFunction> functions() {
+        return functions;
+    }
+
+    /** A driver of the host's own, which does DMA through the kernel, is bound to a device. */
+    void useByHost() {
+        Refusal.when(owners > 0 && owner != null, EBUSY);
+        owners++;
+    }
+
+    /** Claims the group for one user alone. */
+    void claim(Object user) {
+        Refusal.when(owners > 0, EPERM);
+        owner = user;
+        owners = 1;
+    }
+
+    /** Claims the group for a user that may have it already, by another of its devices. */
+    void share(Object user) {
+        Refusal.when(owners > 0 && owner != user, EPERM);
+        owner = user;
+        owners++;
+    }
+
+    void release() {
+        if (--owners == 0) {
+            owner = null;
+        }
+    }
+
+    boolean isOwned() {
+        return owners > 0;
+    }
+
+    /** What the devices' addresses mean; null blocks all DMA. */
+    IovaMap translation() {
+        return translation;
+    }
+
+    void translate(IovaMap map) {
+        translation = map;
+    }
+}

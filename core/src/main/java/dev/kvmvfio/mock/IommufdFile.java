@@ -1,0 +1,125 @@
+package dev.kvmvfio.mock;
+
+import static dev.kvmvfio.kernel.Errno.EBADFD;
+import static dev.kvmvfio.kernel.Errno.EBUSY;
+import static dev.kvmvfio.kernel.Errno.ENODEV;
+import static dev.kvmvfio.kernel.Errno.ENOENT;
+import static dev.kvmvfio.kernel.Errno.EPERM;
+
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+
+/** {@code /dev/iommu}: numbered objects that form a graph, and the devices that are bound here. */
+final class IommufdFile extends OpenFile {
+    private final Machine machine;
+    private final TreeMap<Integer, IommufdObject> objects = new TreeMap<>();
+    private final Map<IommuGroup, IommufdGroup> groups = new HashMap<>();
+    private Pages.Accounting accounting = Pages.Accounting.USER;
+    private Ioas compatIoas;
+
+    IommufdFile(Machine machine) {
+        super("/dev/iommu");
+        this.machine = machine;
+    }
+
+    /** The iommufd behind a number, for a call that takes one. */
+    static IommufdFile of(Machine machine, int fd) {
+        if (machine.files().get(fd) instanceof IommufdFile iommufd) {
+            return iommufd;
+        }
+        throw Refusal.of(EBADFD);
+    }
+
+    @Override
+    Ioctls<?> ioctls() {
+        return IommufdCommands.IOCTLS;
+    }
+
+    Machine machine() {
+        return machine;
+    }
+
+    Pages.Accounting accounting() {
+        return accounting;
+    }
+
+    void setAccounting(Pages.Accounting payer) {
+        accounting = payer;
+    }
+
+    boolean hasObjects() {
+        return !objects.isEmpty();
+    }
+
+    /** Gives an object the lowest number that is free, from 1. */
+    <O extends IommufdObject> O add(O object) {
+        int id = 1;
+        while (objects.containsKey(id)) {
+            id++;
+        }
+        object.setId(id);
+        objects.put(id, object);
+        return object;
+    }
+
+    /** Finds an object of a kind by its number. */
+    <O extends IommufdObject> O get(int id, Class<O> kind) {
+        IommufdObject object = objects.get(id);
+        Refusal.when(!kind.isInstance(object), ENOENT);
+        return kind.cast(object);
+    }
+
+    /** Destroys an object that nobody uses. */
+    void destroy(int id) {
+        IommufdObject object = get(id, IommufdObject.class);
+        Refusal.when(object.isUsed(), EBUSY);
+        remove(object);
+    }
+
+    /** Takes an object away by whoever holds the last use of it. */
+    void remove(IommufdObject object) {
+        objects.remove(object.id());
+        if (compatIoas == object) {
+            compatIoas = null;
+        }
+        object.destroy();
+    }
+
+    List<Ioas> ioases() {
+        return objects.values().stream().filter(Ioas.class::isInstance).map(Ioas.class::cast).toList();
+    }
+
+    /** The address space that VFIO's own calls mean here. */
+    Ioas compatIoas() {
+        Refusal.when(compatIoas == null, ENODEV);
+        return compatIoas;
+    }
+
+    void setCompatIoas(Ioas ioas) {
+        compatIoas = ioas;
+    }
+
+    void ensureCompatIoas() {
+        if (compatIoas == null) {
+            compatIoas = add(new Ioas(this));
+        }
+    }
+
+    /** Makes a device this iommufd's own, and with it the device's group. */
+    IommufdDevice bind(VfioDevice device) {
+        IommuGroup group = device.function().group();
+        Refusal.when(!machine.iommu().isSafe(), EPERM);
+        group.share(this);
+        return add(new IommufdDevice(this, device.function(),
+                groups.computeIfAbsent(group, IommufdGroup::new)));
+    }
+
+    @Override
+    void release() {
+        // Page tables use address spaces, so they go first.
+        objects.values().stream().filter(Hwpt.class::isInstance).toList().forEach(this::remove);
+        List.copyOf(objects.values()).forEach(this::remove);
+    }
+}

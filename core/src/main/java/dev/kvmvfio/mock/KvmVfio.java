@@ -1,0 +1,52 @@
+package dev.kvmvfio.mock;
+
+import static dev.kvmvfio.kernel.Errno.EEXIST;
+import static dev.kvmvfio.kernel.Errno.EINVAL;
+import static dev.kvmvfio.kernel.Errno.ENOENT;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/** The VFIO files that a virtual machine knows. It keeps them open, and knows them by the open file, not by a number. */
+final class KvmVfio implements Machine.Holder {
+    private final Vm vm;
+    private final List<OpenFile> files = new ArrayList<>();
+
+    KvmVfio(Vm vm) {
+        this.vm = vm;
+        vm.machine().add(this);
+    }
+
+    /** A file that can be told which virtual machine it is used for: a group's or a device's. */
+    interface VfioFile {
+        /** The machine, or null for none. No reference is taken. */
+        void setVm(Vm vm);
+    }
+
+    void add(OpenFile file) {
+        Refusal.when(!isValid(file), EINVAL);
+        Refusal.when(files.contains(file), EEXIST);
+        files.add(file.get());
+        ((VfioFile) file).setVm(vm);
+    }
+
+    private boolean isValid(OpenFile file) {
+        return vm.machine().profile().hasCdev() ? file instanceof VfioFile : file instanceof GroupFile;
+    }
+
+    void remove(OpenFile file) {
+        Refusal.when(!files.remove(file), ENOENT);
+        ((VfioFile) file).setVm(null);
+        file.put();
+    }
+
+    void release() {
+        vm.machine().remove(this);
+        List.copyOf(files).forEach(this::remove);
+    }
+
+    @Override
+    public List<String> held() {
+        return files.stream().map(file -> "KVM holds " + file + ": added and not removed").toList();
+    }
+}

@@ -1,0 +1,134 @@
+package dev.kvmvfio.mock;
+
+import static dev.kvmvfio.kernel.Errno.EINTR;
+
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Supplier;
+
+/** The modelled computer: everything that outlives an open file, under one lock. */
+final class Machine {
+    private final KernelProfile profile;
+    private final Process process;
+    private final Iommu iommu;
+    private final UserMemory userMemory;
+    private final PhysicalMemory physicalMemory = new PhysicalMemory();
+    private final ReentrantLock lock = new ReentrantLock();
+    private final Condition changed = lock.newCondition();
+    private final Set<Holder> holders = new LinkedHashSet<>();
+    private final List<DmaFault> dmaFaults = new ArrayList<>();
+    private final PciBus bus;
+    private final HostFiles hostFiles;
+
+    Machine(MockHost host) {
+        this.profile = host.profile();
+        this.process = host.process();
+        this.iommu = host.iommu();
+        this.userMemory = new UserMemory(process.addressSpace());
+        this.bus = new PciBus(this, host.devices());
+        this.hostFiles = new HostFiles(this, host.permissions(), host.missingNodes());
+    }
+
+    /** Something that a program must give back before it ends. */
+    interface Holder {
+        /** What it holds now, in words; empty when nothing. */
+        List<String> held();
+    }
+
+    KernelProfile profile() {
+        return profile;
+    }
+
+    Process process() {
+        return process;
+    }
+
+    FileTable files() {
+        return process.files();
+    }
+
+    UserMemory userMemory() {
+        return userMemory;
+    }
+
+    PhysicalMemory physicalMemory() {
+        return physicalMemory;
+    }
+
+    Iommu iommu() {
+        return iommu;
+    }
+
+    PciBus bus() {
+        return bus;
+    }
+
+    HostFiles hostFiles() {
+        return hostFiles;
+    }
+
+    List<DmaFault> dmaFaults() {
+        return dmaFaults;
+    }
+
+    <T> T locked(Supplier<T> action) {
+        lock.lock();
+        try {
+            return action.get();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    void locked(Runnable action) {
+        locked(() -> {
+            action.run();
+            return null;
+        });
+    }
+
+    void add(Holder holder) {
+        holders.add(holder);
+    }
+
+    void remove(Holder holder) {
+        holders.remove(holder);
+    }
+
+    /** Wakes every call that waits for an eventfd. */
+    void changed() {
+        changed.signalAll();
+    }
+
+    /** Waits for {@link #changed()}, with the lock released. */
+    void await() {
+        await(Long.MAX_VALUE);
+    }
+
+    /** Waits for {@link #changed()} or until the time is over. */
+    void await(long nanoseconds) {
+        try {
+            changed.await(nanoseconds, TimeUnit.NANOSECONDS);
+        } catch (InterruptedException interrupted) {
+            Thread.currentThread().interrupt();
+            throw Refusal.of(EINTR);
+        }
+    }
+
+    /** Everything that is not given back yet, in words. */
+    List<String> leaks() {
+        List<String> leaks = new ArrayList<>();
+        files().leaked().forEach((fd, file) -> leaks.add("fd " + fd + " is open: " + file));
+        process.addressSpace().mappings().forEach(mapping -> leaks.add("mapped: " + mapping));
+        holders.forEach(holder -> leaks.addAll(holder.held()));
+        if (process.accountedPages() != 0) {
+            leaks.add(process.accountedPages() + " pages are pinned");
+        }
+        return leaks;
+    }
+}

@@ -1,0 +1,239 @@
+package dev.kvmvfio.mock;
+
+import dev.kvmvfio.kernel.Errno;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.Consumer;
+
+/**
+ * The description of a host, from which {@link #start()} makes a {@link MockKernel}. What cannot be is refused in words
+ * when it is described. Unless it is told otherwise, the host has an IOMMU with 39 bits of address and interrupt
+ * remapping, and the program runs as root.
+ *
+ * <p><b>Thread-safety:</b> for one thread.
+ */
+public final class MockHost {
+    static final String VFIO_DRIVER = "vfio-pci";
+    private static final int FEWEST_BITS = 32;
+    private static final int MOST_BITS = 57;
+    private static final int USUAL_BITS = 39;
+    private static final long ROOT_MEMLOCK = 8 << 20;
+
+    private final KernelProfile profile;
+    private final Map<String, MockDevice> devices = new LinkedHashMap<>();
+    private final List<Iommu.Range> reserved = new ArrayList<>(List.of(Iommu.INTERRUPT_WINDOW));
+    private final Set<LinuxCapability> missing = EnumSet.noneOf(LinuxCapability.class);
+    private final Map<String, Errno> permissions = new LinkedHashMap<>();
+    private final Set<String> missingNodes = new LinkedHashSet<>();
+    private boolean iommu = true;
+    private int addressBits = USUAL_BITS;
+    private boolean isolatesInterrupts = true;
+    private boolean unsafeInterrupts;
+    private long memlock = ROOT_MEMLOCK;
+
+    MockHost(KernelProfile profile) {
+        this.profile = profile;
+    }
+
+    /**
+     * Adds a PCI device.
+     *
+     * @param address where it is, such as {@code 0000:6a:01.0}
+     * @param description tells what it is
+     * @return this
+     * @throws IllegalArgumentException for what cannot be, such as two devices at one address
+     */
+    public MockHost device(String address, Consumer<MockDevice> description) {
+        if (devices.containsKey(address)) {
+            throw new IllegalArgumentException("there are two devices at " + address);
+        }
+        MockDevice device = new MockDevice(address, profile);
+        description.accept(device);
+        devices.put(address, device);
+        return this;
+    }
+
+    /**
+     * A host whose IOMMU is missing or switched off: no device has a group, and {@code vfio-pci} takes none.
+     *
+     * @return this
+     */
+    public MockHost withoutIommu() {
+        iommu = false;
+        return this;
+    }
+
+    /**
+     * How wide the addresses are that the IOMMU translates.
+     *
+     * @param bits 32 to 57; common are 39 and 48
+     * @return this
+     */
+    public MockHost addressBits(int bits) {
+        if (bits < FEWEST_BITS || bits > MOST_BITS) {
+            throw new IllegalArgumentException("an IOMMU with " + bits + " bits of address: they have 32 to 57");
+        }
+        addressBits = bits;
+        return this;
+    }
+
+    /**
+     * Addresses that no program may map, besides the interrupt window of x86-64.
+     *
+     * @param start the first one
+     * @param last the last one, which belongs to the range
+     * @return this
+     */
+    public MockHost reserved(long start, long last) {
+        Iommu.Range range = new Iommu.Range(start, last);
+        if (start < 0 || start >= last) {
+            throw new IllegalArgumentException(String.format("0x%x to 0x%x is no range of addresses", start, last));
+        }
+        if (reserved.stream().anyMatch(other -> other.overlaps(start, last))) {
+            throw new IllegalArgumentException(String.format("0x%x to 0x%x is reserved twice", start, last));
+        }
+        reserved.add(range);
+        return this;
+    }
+
+    /**
+     * A host without interrupt remapping, where VFIO takes devices only when the administrator allows it.
+     *
+     * @return this
+     */
+    public MockHost withoutInterruptRemapping() {
+        isolatesInterrupts = false;
+        return this;
+    }
+
+    /**
+     * The administrator set {@code allow_unsafe_interrupts} of the modules vfio_iommu_type1 and iommufd.
+     *
+     * @return this
+     */
+    public MockHost allowUnsafeInterrupts() {
+        unsafeInterrupts = true;
+        return this;
+    }
+
+    /**
+     * The limit for pinned memory, {@code RLIMIT_MEMLOCK}. The program loses the right to go beyond it.
+     *
+     * @param bytes zero or more
+     * @return this
+     */
+    public MockHost memlock(long bytes) {
+        if (bytes < 0) {
+            throw new IllegalArgumentException("a limit of " + bytes + " bytes");
+        }
+        memlock = bytes;
+        return without(LinuxCapability.IPC_LOCK);
+    }
+
+    /**
+     * Takes a right from the program.
+     *
+     * @param capability the right
+     * @return this
+     */
+    public MockHost without(LinuxCapability capability) {
+        missing.add(capability);
+        return this;
+    }
+
+    /**
+     * The program has no special rights, as that of an ordinary user.
+     *
+     * @return this
+     */
+    public MockHost asUser() {
+        missing.addAll(EnumSet.allOf(LinuxCapability.class));
+        return this;
+    }
+
+    /**
+     * Makes opening a file fail.
+     *
+     * @param path of the file, without links on the way
+     * @param errno how it fails, {@code EACCES} for a missing permission
+     * @return this
+     */
+    public MockHost permission(String path, Errno errno) {
+        permissions.put(path, errno);
+        return this;
+    }
+
+    /**
+     * Takes a node of {@code /dev} away, as a container or a kernel without that part does.
+     *
+     * @param path such as {@code /dev/iommu}
+     * @return this
+     */
+    public MockHost withoutNode(String path) {
+        missingNodes.add(path);
+        return this;
+    }
+
+    /**
+     * Starts the host.
+     *
+     * @return its kernel, to be closed by the caller
+     * @throws IllegalArgumentException when parts of the description contradict each other
+     */
+    public MockKernel start() {
+        checkDrivers();
+        checkNames();
+        return new MockKernel(new Machine(this));
+    }
+
+    private void checkDrivers() {
+        for (MockDevice device : devices.values()) {
+            if (!iommu && device.isDriverGiven() && VFIO_DRIVER.equals(device.driver())) {
+                throw new IllegalArgumentException(
+                        device.address() + " is bound to vfio-pci, which takes no device without an IOMMU");
+            }
+            if (device.vfioIndex() != null && !VFIO_DRIVER.equals(device.driver())) {
+                throw new IllegalArgumentException(device.address() + " has a node of vfio-pci, but that driver has it not");
+            }
+        }
+    }
+
+    private void checkNames() {
+        Set<Integer> names = new HashSet<>();
+        for (MockDevice device : devices.values()) {
+            if (device.vfioIndex() != null && !names.add(device.vfioIndex())) {
+                throw new IllegalArgumentException("there are two devices named vfio" + device.vfioIndex());
+            }
+        }
+    }
+
+    KernelProfile profile() {
+        return profile;
+    }
+
+    List<MockDevice> devices() {
+        return List.copyOf(devices.values());
+    }
+
+    Iommu iommu() {
+        return new Iommu(iommu, (1L << addressBits) - 1, List.copyOf(reserved), isolatesInterrupts, unsafeInterrupts);
+    }
+
+    Process process() {
+        return new Process(missing, memlock);
+    }
+
+    Map<String, Errno> permissions() {
+        return permissions;
+    }
+
+    Set<String> missingNodes() {
+        return missingNodes;
+    }
+}

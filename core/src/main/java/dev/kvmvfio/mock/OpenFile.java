@@ -1,0 +1,114 @@
+package dev.kvmvfio.mock;
+
+import static dev.kvmvfio.kernel.Errno.EINVAL;
+import static dev.kvmvfio.kernel.Errno.ENODEV;
+import static dev.kvmvfio.kernel.Errno.ESPIPE;
+
+import dev.kvmvfio.bindings.system.system_h;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * An open file, which is more than a file descriptor: several numbers can stand for it, and KVM, a mapping or a device
+ * can keep it open when no number is left.
+ */
+abstract class OpenFile {
+    /** What {@code poll} answers for a file that has nothing to say. */
+    static final int ALWAYS_READY = system_h.POLLIN() | system_h.POLLOUT() | system_h.POLLRDNORM()
+            | system_h.POLLWRNORM();
+
+    private final String name;
+    private int references = 1;
+
+    OpenFile(String name) {
+        this.name = name;
+    }
+
+    final String name() {
+        return name;
+    }
+
+    final OpenFile get() {
+        references++;
+        return this;
+    }
+
+    final void put() {
+        if (--references == 0) {
+            release();
+        }
+    }
+
+    /** The last reference is gone. */
+    void release() {
+    }
+
+    Ioctls<?> ioctls() {
+        return Ioctls.NONE;
+    }
+
+    long ioctl(long request, Argument argument) {
+        return ioctls().call(this, request, argument);
+    }
+
+    /** What the call is, for people: most requests say it themselves. */
+    String nameOf(long request, Argument argument) {
+        return ioctls().name(request);
+    }
+
+    long read(Buffer buffer) {
+        throw Refusal.of(EINVAL);
+    }
+
+    long write(Buffer buffer) {
+        throw Refusal.of(EINVAL);
+    }
+
+    long pread(Buffer buffer, long offset) {
+        throw Refusal.of(ESPIPE);
+    }
+
+    long pwrite(Buffer buffer, long offset) {
+        throw Refusal.of(ESPIPE);
+    }
+
+    Mapping mmap(MappingRequest request) {
+        throw Refusal.of(ENODEV);
+    }
+
+    /** The {@code POLL} bits that are set now. */
+    int poll() {
+        return ALWAYS_READY;
+    }
+
+    /** Why an open file of this kind counts as a leak; standard input and the like do not. */
+    boolean isStandard() {
+        return false;
+    }
+
+    /** The bytes that a user gave to a call that reads or writes. */
+    record Buffer(UserMemory memory, MemorySegment segment) {
+        long size() {
+            return segment.byteSize();
+        }
+
+        MemorySegment copyIn(long bytes) {
+            return new Argument(memory, segment).read(0, bytes);
+        }
+
+        void copyOut(MemorySegment from) {
+            new Argument(memory, segment).write(0, from);
+        }
+    }
+
+    /** What {@code mmap} was asked for, checked as far as any file needs it. */
+    record MappingRequest(long length, int protection, boolean shared, long offset) {
+        boolean writable() {
+            return (protection & system_h.PROT_WRITE()) != 0;
+        }
+    }
+
+    @Override
+    public final String toString() {
+        return name;
+    }
+}

@@ -1,0 +1,48 @@
+package dev.kvmvfio.mock;
+
+import static dev.kvmvfio.kernel.Errno.EINVAL;
+import static dev.kvmvfio.kernel.Errno.EISDIR;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.charset.StandardCharsets;
+
+/** An open file of sysfs or procfs, whose content is made up when it is opened; or a folder, which has none. */
+final class TextFile extends OpenFile {
+    private final FileTree.Text text;
+    private final byte[] content;
+    private long position;
+
+    TextFile(String path, FileTree.Text text) {
+        super(path);
+        this.text = text;
+        this.content = text == null ? null : text.content().get();
+    }
+
+    static TextFile folder(String path) {
+        return new TextFile(path, null);
+    }
+
+    @Override
+    long read(Buffer buffer) {
+        long done = pread(buffer, position);
+        position += done;
+        return done;
+    }
+
+    @Override
+    long pread(Buffer buffer, long offset) {
+        Refusal.when(content == null, EISDIR);
+        Refusal.when(offset < 0, EINVAL);
+        long bytes = Math.clamp(content.length - offset, 0, buffer.size());
+        buffer.copyOut(MemorySegment.ofArray(content).asSlice(Math.min(offset, content.length), bytes));
+        return bytes;
+    }
+
+    @Override
+    long write(Buffer buffer) {
+        byte[] bytes = buffer.copyIn(buffer.size()).toArray(ValueLayout.JAVA_BYTE);
+        text.store().accept(new String(bytes, StandardCharsets.US_ASCII).strip());
+        return bytes.length;
+    }
+}

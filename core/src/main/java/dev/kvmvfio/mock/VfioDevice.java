@@ -1,0 +1,145 @@
+package dev.kvmvfio.mock;
+
+import static dev.kvmvfio.kernel.Errno.EINVAL;
+
+import java.util.List;
+
+/** A device that {@code vfio-pci} has: how often it is open, for which virtual machine, and by which interface. */
+final class VfioDevice implements Machine.Holder {
+    private final PciFunction function;
+    private final VfioGroup group;
+    private final int index;
+    private final VfioInterrupts interrupts;
+    private int openCount;
+    private Vm vm;
+    private IommufdDevice iommufdDevice;
+    private boolean attached;
+    private boolean openedByCdev;
+
+    VfioDevice(PciFunction function, VfioGroup group, int index) {
+        this.function = function;
+        this.group = group;
+        this.index = index;
+        this.interrupts = new VfioInterrupts(function);
+        function.machine().add(this);
+    }
+
+    PciFunction function() {
+        return function;
+    }
+
+    VfioGroup group() {
+        return group;
+    }
+
+    /** The number in {@code vfioN}, and the minor number of the node. */
+    int index() {
+        return index;
+    }
+
+    String name() {
+        return "vfio" + index;
+    }
+
+    VfioInterrupts interrupts() {
+        return interrupts;
+    }
+
+    boolean isOpen() {
+        return openCount > 0;
+    }
+
+    /** The virtual machine that the driver was told of when the device was opened, or null. */
+    Vm vm() {
+        return vm;
+    }
+
+    /** What iommufd has made of this device, or null. */
+    IommufdDevice iommufdDevice() {
+        return iommufdDevice;
+    }
+
+    boolean isOpenedByCdev() {
+        return openedByCdev;
+    }
+
+    void setOpenedByCdev(boolean byCdev) {
+        openedByCdev = byCdev;
+    }
+
+    /** Tells the driver of a virtual machine, when this is the first open. */
+    void knowVm(Vm machine) {
+        if (openCount == 0 && machine != null) {
+            vm = machine.get();
+        }
+    }
+
+    void forgetVm() {
+        if (openCount == 0 && vm != null) {
+            vm.put();
+            vm = null;
+        }
+    }
+
+    /** Opens the device; {@code iommufd} is null for a device of a container. */
+    void open(IommufdFile iommufd, boolean byGroup) {
+        Refusal.when(openCount != 0 && !byGroup, EINVAL);
+        if (openCount == 0) {
+            firstOpen(iommufd);
+        }
+        openCount++;
+    }
+
+    private void firstOpen(IommufdFile iommufd) {
+        if (iommufd != null) {
+            iommufdDevice = iommufd.bind(this);
+        } else {
+            group.use();
+        }
+        try {
+            Refusal.when(function.description().wantsVm() && vm == null, EINVAL);
+        } catch (Refusal driverRefuses) {
+            leave();
+            throw driverRefuses;
+        }
+        function.enable();
+    }
+
+    void close() {
+        if (openCount == 1) {
+            interrupts.close();
+            function.disable();
+            leave();
+        }
+        openCount--;
+    }
+
+    private void leave() {
+        if (iommufdDevice == null) {
+            group.unuse();
+            return;
+        }
+        detach();
+        iommufdDevice.unbind();
+        iommufdDevice = null;
+    }
+
+    /** Attaches the device to an object of iommufd, or moves it there; answers the page table's number. */
+    int attach(int id) {
+        int hwpt = attached ? iommufdDevice.replace(id) : iommufdDevice.attach(id);
+        attached = true;
+        return hwpt;
+    }
+
+    void detach() {
+        if (attached) {
+            iommufdDevice.detach();
+            attached = false;
+        }
+    }
+
+    @Override
+    public List<String> held() {
+        return isOpen() ? List.of(function + " is " + (openedByCdev ? "bound to iommufd" : "open")) : List.of();
+    }
+}

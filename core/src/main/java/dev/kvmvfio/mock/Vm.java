@@ -1,0 +1,88 @@
+package dev.kvmvfio.mock;
+
+import static dev.kvmvfio.kernel.Errno.EEXIST;
+import static dev.kvmvfio.kernel.Errno.EINVAL;
+
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * A virtual machine, which lives as long as its own file, a vCPU's, a KVM device's or a VFIO device that was opened
+ * for it.
+ */
+final class Vm {
+    static final int MOST_VCPU_IDS = 4096;
+
+    private final Machine machine;
+    private final MemorySlots slots;
+    private final InterruptController interrupts = new InterruptController(this);
+    private final IrqFds irqFds;
+    private final IoEventFds ioEventFds;
+    private final Map<Integer, VcpuFile> vcpus = new LinkedHashMap<>();
+    private KvmVfio vfio;
+    private int references = 1;
+
+    Vm(Machine machine) {
+        this.machine = machine;
+        this.slots = new MemorySlots(machine);
+        this.irqFds = new IrqFds(this);
+        this.ioEventFds = new IoEventFds(machine);
+    }
+
+    Machine machine() {
+        return machine;
+    }
+
+    MemorySlots slots() {
+        return slots;
+    }
+
+    InterruptController interrupts() {
+        return interrupts;
+    }
+
+    IrqFds irqFds() {
+        return irqFds;
+    }
+
+    IoEventFds ioEventFds() {
+        return ioEventFds;
+    }
+
+    Vm get() {
+        references++;
+        return this;
+    }
+
+    void put() {
+        if (--references == 0) {
+            ioEventFds.clear();
+        }
+    }
+
+    boolean hasVcpus() {
+        return !vcpus.isEmpty();
+    }
+
+    boolean hasVcpu(int id) {
+        return vcpus.containsKey(id);
+    }
+
+    int createVcpu(long id) {
+        Refusal.when(id < 0 || id >= MOST_VCPU_IDS, EINVAL);
+        Refusal.when(hasVcpu((int) id), EEXIST);
+        VcpuFile vcpu = new VcpuFile(this, (int) id);
+        int fd = machine.files().install(vcpu);
+        vcpus.put((int) id, vcpu);
+        return fd;
+    }
+
+    /** The VM's device that tells VFIO about it, or null. */
+    KvmVfio vfio() {
+        return vfio;
+    }
+
+    void setVfio(KvmVfio device) {
+        vfio = device;
+    }
+}
