@@ -10,6 +10,7 @@ module dev.kvmvfio {
     exports dev.kvmvfio.iommufd;
     exports dev.kvmvfio.kernel;
     exports dev.kvmvfio.kvm;
+    exports dev.kvmvfio.mock;
     exports dev.kvmvfio.passthrough;
     exports dev.kvmvfio.pci;
     exports dev.kvmvfio.vfio;

@@ -104,6 +104,17 @@ public abstract sealed class DmaSpace extends Handle permits VfioContainer, Ioas
         return children().stream().filter(DmaMapping.class::isInstance).map(DmaMapping.class::cast).toList();
     }
 
+    /**
+     * Closes all mappings, the youngest first.
+     *
+     * @throws KernelException the first failure; all mappings are closed all the same
+     */
+    public final void closeMappings() {
+        Failures failures = new Failures();
+        mappings().reversed().forEach(mapping -> failures.attempt(mapping::close));
+        failures.throwFirst();
+    }
+
     /** Devices fall silent before their memory is taken from them. */
     @Override
     protected final void quiesce() {

@@ -89,6 +89,17 @@ public final class AttachRequest {
         return Passthrough.attach(this, null, kvmVfio);
     }
 
+    /**
+     * Decides which interface the device will be attached by, after a check that a VFIO driver has it.
+     *
+     * @return the forced interface, or what {@link InterfaceChoice#auto} chooses
+     * @throws HostException when the host is not ready for it; the message says what to do
+     */
+    public InterfaceChoice choice() {
+        device.requireVfioDriver();
+        return forced == null ? InterfaceChoice.auto(device) : new InterfaceChoice(forced, "as asked for");
+    }
+
     PciDevice device() {
         return device;
     }
@@ -99,9 +110,5 @@ public final class AttachRequest {
 
     Consumer<Step> listener() {
         return listener;
-    }
-
-    InterfaceChoice choice() {
-        return forced == null ? InterfaceChoice.auto(device) : new InterfaceChoice(forced, "as asked for");
     }
 }

@@ -85,7 +85,6 @@ public final class Passthrough extends Handle {
     }
 
     static Passthrough attach(AttachRequest request, Vm vm, KvmVfioDevice existing) {
-        request.device().requireVfioDriver();
         Passthrough attached = complete(new Passthrough(request.listener(), request.choice()),
                 self -> self.run(request, vm, existing));
         return vm == null ? existing.adopt(attached) : vm.adopt(attached);
@@ -103,7 +102,7 @@ public final class Passthrough extends Handle {
     private KvmVfioDevice create(Vm vm) {
         KvmVfioDevice created = KvmVfioDevice.create(vm);
         done("KVM_CREATE_DEVICE", vm, created.toString());
-        undo(created, "close");
+        undo(created, created, "close");
         return created;
     }
 
@@ -114,17 +113,17 @@ public final class Passthrough extends Handle {
         opened(cdev);
         RegisteredCdev registered = kvmVfio.add(cdev);
         done("KVM_DEV_VFIO_FILE_ADD", kvmVfio, cdev.toString());
-        undo(registered, "KVM_DEV_VFIO_FILE_DEL");
+        undo(registered, kvmVfio, "KVM_DEV_VFIO_FILE_DEL");
         BoundDevice bound = registered.bind(iommufd);
         device = bound;
         done("VFIO_DEVICE_BIND_IOMMUFD", cdev, "device id " + bound.id() + " in " + iommufd);
         Ioas ioas = iommufd.allocateIoas();
         dmaSpace = ioas;
         done("IOMMU_IOAS_ALLOC", iommufd, "IOAS " + ioas.id());
-        undo(ioas, "IOMMU_DESTROY");
+        undo(ioas, ioas, "IOMMU_DESTROY");
         Attachment attachment = bound.attach(ioas);
         done("VFIO_DEVICE_ATTACH_IOMMUFD_PT", cdev, "page table " + attachment.hwptId());
-        undo(attachment, "VFIO_DEVICE_DETACH_IOMMUFD_PT");
+        undo(attachment, cdev, "VFIO_DEVICE_DETACH_IOMMUFD_PT");
     }
 
     private void attachGroup(PciDevice pci, KvmVfioDevice kvmVfio) {
@@ -141,7 +140,7 @@ public final class Passthrough extends Handle {
         closeContainerAfter(group, container);
         RegisteredGroup registered = kvmVfio.add(group);
         done("KVM_DEV_VFIO_GROUP_ADD", kvmVfio, group.toString());
-        undo(registered, "KVM_DEV_VFIO_GROUP_DEL");
+        undo(registered, kvmVfio, "KVM_DEV_VFIO_GROUP_DEL");
         device = registered.openDevice(container, pci.address());
         done("VFIO_GROUP_GET_DEVICE_FD", group, device.toString());
     }
@@ -149,27 +148,26 @@ public final class Passthrough extends Handle {
     /** The group was opened before its container but leaves it, and closes, before the container does. */
     private void closeContainerAfter(VfioGroup group, VfioContainer container) {
         undos.pop();
-        undo(container, "close");
-        undo(group, "VFIO_GROUP_UNSET_CONTAINER", "close");
+        undo(container, container, "close");
+        undo(group, group, "VFIO_GROUP_UNSET_CONTAINER", "close");
     }
 
     private void map(AttachRequest.GuestMemory guest) {
         DmaMapping mapping = dmaSpace.map(guest.guestPhysicalAddress(), guest.memory());
         done(dmaSpace.mapCall(), dmaSpace, String.format("0x%x bytes at IOVA 0x%x", mapping.length(), mapping.iova()));
-        undo(mapping, dmaSpace.unmapCall());
     }
 
     private void opened(Handle handle) {
         done("open", handle, "");
-        undo(handle, "close");
+        undo(handle, handle, "close");
     }
 
     private void done(String call, Object file, String result) {
         listener.accept(new Step(false, call, file.toString(), result));
     }
 
-    private void undo(Handle handle, String... calls) {
-        undos.push(new Undo(List.of(calls), handle.toString(), handle));
+    private void undo(Handle handle, Object file, String... calls) {
+        undos.push(new Undo(List.of(calls), file.toString(), handle));
     }
 
     /**
@@ -209,14 +207,24 @@ public final class Passthrough extends Handle {
     @Override
     protected void release() {
         Failures failures = new Failures();
+        if (dmaSpace != null) {
+            dmaSpace.mappings().reversed().forEach(mapping -> failures.attempt(() -> unmap(mapping)));
+        }
         while (!undos.isEmpty()) {
             Undo undo = undos.pop();
-            failures.attempt(() -> {
-                undo.handle().close();
-                undo.calls().forEach(call -> listener.accept(new Step(true, call, undo.file(), "")));
-            });
+            failures.attempt(() -> run(undo));
         }
         failures.throwFirst();
+    }
+
+    private void run(Undo undo) {
+        undo.handle().close();
+        undo.calls().forEach(call -> listener.accept(new Step(true, call, undo.file(), "")));
+    }
+
+    /** Also for what the program mapped later on. */
+    private void unmap(DmaMapping mapping) {
+        run(new Undo(List.of(dmaSpace.unmapCall()), mapping.toString(), mapping));
     }
 
     @Override

@@ -23,9 +23,15 @@ final class Membership extends Handle {
         return container;
     }
 
+    /** The mappings of a container end with its last group, so they are closed while the kernel still knows them. */
     @Override
     protected void quiesce() {
-        quiesceChildren();
+        Failures failures = new Failures();
+        failures.attempt(this::quiesceChildren);
+        if (container.isLast(this)) {
+            failures.attempt(container::closeMappings);
+        }
+        failures.throwFirst();
     }
 
     @Override

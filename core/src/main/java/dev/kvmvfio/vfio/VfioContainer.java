@@ -136,6 +136,10 @@ public final class VfioContainer extends DmaSpace {
         group.join(adopt(new Membership(this, group)));
     }
 
+    boolean isLast(Membership member) {
+        return children().stream().filter(Membership.class::isInstance).allMatch(member::equals);
+    }
+
     /**
      * Which IOMMU it has.
      *
