@@ -2,6 +2,7 @@ package dev.kvmvfio.mock;
 
 import static dev.kvmvfio.kernel.Errno.E2BIG;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
@@ -10,6 +11,7 @@ import java.lang.foreign.ValueLayout;
  * shorter than the struct, because to a kernel it is an address only.
  */
 record Argument(UserMemory memory, MemorySegment segment) {
+    private static final MemorySegment.Scope FOR_EVER = Arena.global().scope();
 
     static MemorySegment allocate(long bytes) {
         return MemorySegment.ofArray(new long[Math.toIntExact((bytes + 7) / 8)]).asSlice(0, bytes);
@@ -22,12 +24,17 @@ record Argument(UserMemory memory, MemorySegment segment) {
 
     /** {@code copy_from_user}. */
     MemorySegment read(long offset, long bytes) {
-        if (segment.byteSize() - offset < bytes) {
+        if (!isKnown(offset + bytes)) {
             return memory.read(segment.address() + offset, bytes);
         }
         MemorySegment copy = allocate(bytes);
         MemorySegment.copy(segment, offset, copy, 0, bytes);
         return copy;
+    }
+
+    /** Java watches over memory that belongs to an arena; a segment without one may be any number. */
+    private boolean isKnown(long bytes) {
+        return segment.byteSize() >= bytes && !segment.scope().equals(FOR_EVER);
     }
 
     int readInt(long offset) {
@@ -44,7 +51,7 @@ record Argument(UserMemory memory, MemorySegment segment) {
 
     /** {@code copy_to_user}. */
     void write(long offset, MemorySegment from) {
-        if (segment.byteSize() - offset < from.byteSize() || segment.isReadOnly()) {
+        if (!isKnown(offset + from.byteSize()) || segment.isReadOnly()) {
             memory.write(segment.address() + offset, from);
         } else {
             MemorySegment.copy(from, 0, segment, offset, from.byteSize());

@@ -153,7 +153,8 @@ final class HostFiles {
     private void addDevice(FileTree files, PciFunction function) {
         MockDevice description = function.description();
         String folder = folder(function) + "/";
-        files.add("/sys/bus/pci/devices/" + function.address(), new FileTree.Link("../../.." + folder(function).substring(4)));
+        files.add("/sys/bus/pci/devices/" + function.address(),
+                new FileTree.Link("../../.." + folder(function).substring(4)));
         files.add(folder + "vendor", text("0x%04x", description.vendor()));
         files.add(folder + "device", text("0x%04x", description.deviceId()));
         files.add(folder + "subsystem_vendor", text("0x%04x", description.subsystemVendor()));

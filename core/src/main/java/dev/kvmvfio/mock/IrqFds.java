@@ -85,7 +85,8 @@ final class IrqFds {
     private void remove(IrqFd irqFd) {
         all.remove(irqFd);
         irqFd.trigger.removeWaiter(irqFd);
-        if (irqFd.resample != null && all.stream().noneMatch(other -> other.resample != null && other.gsi == irqFd.gsi)) {
+        if (irqFd.resample != null
+                && all.stream().noneMatch(other -> other.resample != null && other.gsi == irqFd.gsi)) {
             vm.interrupts().set(irqFd.gsi, false);
         }
     }

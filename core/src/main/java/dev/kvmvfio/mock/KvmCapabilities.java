@@ -17,13 +17,13 @@ final class KvmCapabilities {
     private static Map<Long, Integer> values() {
         Map<Long, Integer> values = new HashMap<>();
         for (int present : new int[]{kvm_h.KVM_CAP_IRQCHIP(), kvm_h.KVM_CAP_USER_MEMORY(), kvm_h.KVM_CAP_EXT_CPUID(),
-                kvm_h.KVM_CAP_SET_TSS_ADDR(), kvm_h.KVM_CAP_DESTROY_MEMORY_REGION_WORKS(),
-                kvm_h.KVM_CAP_JOIN_MEMORY_REGIONS_WORKS(), kvm_h.KVM_CAP_IRQFD(), kvm_h.KVM_CAP_IRQFD_RESAMPLE(),
-                kvm_h.KVM_CAP_IOEVENTFD(), kvm_h.KVM_CAP_IOEVENTFD_ANY_LENGTH(), kvm_h.KVM_CAP_IOEVENTFD_NO_LENGTH(),
-                kvm_h.KVM_CAP_SIGNAL_MSI(), kvm_h.KVM_CAP_READONLY_MEM(), kvm_h.KVM_CAP_DEVICE_CTRL(),
-                kvm_h.KVM_CAP_CHECK_EXTENSION_VM(), kvm_h.KVM_CAP_ENABLE_CAP_VM(), kvm_h.KVM_CAP_SPLIT_IRQCHIP(),
-                kvm_h.KVM_CAP_IMMEDIATE_EXIT(), kvm_h.KVM_CAP_SET_IDENTITY_MAP_ADDR(),
-                kvm_h.KVM_CAP_INTERNAL_ERROR_DATA(), kvm_h.KVM_CAP_COALESCED_PIO()}) {
+            kvm_h.KVM_CAP_SET_TSS_ADDR(), kvm_h.KVM_CAP_DESTROY_MEMORY_REGION_WORKS(),
+            kvm_h.KVM_CAP_JOIN_MEMORY_REGIONS_WORKS(), kvm_h.KVM_CAP_IRQFD(), kvm_h.KVM_CAP_IRQFD_RESAMPLE(),
+            kvm_h.KVM_CAP_IOEVENTFD(), kvm_h.KVM_CAP_IOEVENTFD_ANY_LENGTH(), kvm_h.KVM_CAP_IOEVENTFD_NO_LENGTH(),
+            kvm_h.KVM_CAP_SIGNAL_MSI(), kvm_h.KVM_CAP_READONLY_MEM(), kvm_h.KVM_CAP_DEVICE_CTRL(),
+            kvm_h.KVM_CAP_CHECK_EXTENSION_VM(), kvm_h.KVM_CAP_ENABLE_CAP_VM(), kvm_h.KVM_CAP_SPLIT_IRQCHIP(),
+            kvm_h.KVM_CAP_IMMEDIATE_EXIT(), kvm_h.KVM_CAP_SET_IDENTITY_MAP_ADDR(),
+            kvm_h.KVM_CAP_INTERNAL_ERROR_DATA(), kvm_h.KVM_CAP_COALESCED_PIO()}) {
             values.put((long) present, 1);
         }
         values.put((long) kvm_h.KVM_CAP_NR_MEMSLOTS(), MemorySlots.USER_SLOTS);

@@ -269,7 +269,8 @@ public final class MockDevice {
      * @return this
      */
     public MockDevice msiX(int vectors, int bar, int offset) {
-        require(vectors > 0 && vectors <= MOST_MSIX, "%s has %d MSI-X vectors: a device has 1 to 2048", address, vectors);
+        require(vectors > 0 && vectors <= MOST_MSIX, "%s has %d MSI-X vectors: a device has 1 to 2048", address,
+                vectors);
         Bar.Spec holder = bars.get(bar);
         require(holder != null && !holder.io(), "%s has no memory BAR %d for its MSI-X table", address, bar);
         MsiX table = new MsiX(vectors, bar, offset);

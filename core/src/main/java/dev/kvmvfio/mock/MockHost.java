@@ -199,7 +199,8 @@ public final class MockHost {
                         device.address() + " is bound to vfio-pci, which takes no device without an IOMMU");
             }
             if (device.vfioIndex() != null && !VFIO_DRIVER.equals(device.driver())) {
-                throw new IllegalArgumentException(device.address() + " has a node of vfio-pci, but that driver has it not");
+                throw new IllegalArgumentException(
+                        device.address() + " has a node of vfio-pci, but that driver has it not");
             }
         }
     }

@@ -130,7 +130,8 @@ public final class MockKernel implements Kernel, AutoCloseable {
     @Override
     public long mmap(long length, int protection, int flags, int fd, long offset) {
         return call("mmap", fd == NO_DESCRIPTOR ? "" : name(fd),
-                () -> String.format("length=0x%x, protection=%d, flags=0x%x, offset=0x%x", length, protection, flags, offset),
+                () -> String.format("length=0x%x, protection=%d, flags=0x%x, offset=0x%x", length, protection, flags,
+                        offset),
                 () -> map(length, protection, flags, fd, offset));
     }
 
@@ -148,8 +149,8 @@ public final class MockKernel implements Kernel, AutoCloseable {
         }
         // No huge pages are reserved on this machine.
         Refusal.when(anonymous && (flags & system_h.MAP_HUGETLB()) != 0, ENOMEM);
-        OpenFile.MappingRequest request =
-                new OpenFile.MappingRequest(PhysicalMemory.wholePages(length), protection, shared, offset);
+        OpenFile.MappingRequest request = new OpenFile.MappingRequest(PhysicalMemory.wholePages(length), protection,
+                shared, offset);
         Mapping mapping = anonymous ? anonymous(request) : file.mmap(request);
         machine.process().addressSpace().add(mapping);
         return mapping.address();
@@ -216,7 +217,9 @@ public final class MockKernel implements Kernel, AutoCloseable {
         if (fd >= 0 && file == null) {
             return system_h.POLLNVAL();
         }
-        return file == null ? await(() -> 0, timeoutMillis) : held(file, () -> await(() -> ready(file, events), timeoutMillis));
+        return file == null
+                ? await(() -> 0, timeoutMillis)
+                : held(file, () -> await(() -> ready(file, events), timeoutMillis));
     }
 
     private static int ready(OpenFile file, int events) {

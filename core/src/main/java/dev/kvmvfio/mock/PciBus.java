@@ -32,7 +32,8 @@ final class PciBus {
     }
 
     private void add(MockDevice device) {
-        functions.put(device.address(), new PciFunction(machine, device, machine.iommu().present() ? group(device) : null));
+        functions.put(device.address(),
+                new PciFunction(machine, device, machine.iommu().present() ? group(device) : null));
     }
 
     private IommuGroup group(MockDevice device) {

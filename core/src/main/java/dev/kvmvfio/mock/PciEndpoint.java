@@ -101,7 +101,9 @@ public final class PciEndpoint {
     }
 
     private String blockedBy() {
-        return isBusMaster() ? "no IOMMU mapping is attached to the device" : "bus mastering is off in the command register";
+        return isBusMaster()
+                ? "no IOMMU mapping is attached to the device"
+                : "bus mastering is off in the command register";
     }
 
     private boolean isBusMaster() {

@@ -91,7 +91,8 @@ final class Process {
 
     String limits() {
         String bytes = memlock == Long.MAX_VALUE ? "unlimited" : Long.toString(memlock);
-        return String.format("%-25s %-20s %-20s %-10s%n".replace("%n", "\n"), "Limit", "Soft Limit", "Hard Limit", "Units")
+        return String.format("%-25s %-20s %-20s %-10s%n".replace("%n", "\n"), "Limit", "Soft Limit", "Hard Limit",
+                "Units")
                 + String.format("%-25s %-20s %-20s %-10s\n", "Max open files", OPEN_FILES, OPEN_FILES, "files")
                 + String.format("%-25s %-20s %-20s %-10s\n", "Max locked memory", bytes, bytes, "bytes");
     }

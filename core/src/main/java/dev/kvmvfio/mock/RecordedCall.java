@@ -25,7 +25,8 @@ public record RecordedCall(String operation, String file, String name, String ar
     @Override
     public String toString() {
         String call = operation.equals(name) ? name : operation + " " + name;
-        return call + (file.isEmpty() ? "" : " on " + file) + (arguments.isEmpty() ? "" : " {" + arguments + "}") + " = "
+        return call + (file.isEmpty() ? "" : " on " + file) + (arguments.isEmpty() ? "" : " {" + arguments + "}")
+                + " = "
                 + (result < 0 ? "-" + errno().name() : Long.toString(result));
     }
 }

@@ -99,7 +99,9 @@ final class VfioRegions {
         if (buffer.size() == 0) {
             return 0;
         }
-        MemorySegment bytes = index == CONFIG ? readConfig(offset, buffer.size()) : readBar(index, offset, buffer.size());
+        MemorySegment bytes = index == CONFIG
+                ? readConfig(offset, buffer.size())
+                : readBar(index, offset, buffer.size());
         buffer.copyOut(bytes);
         return bytes.byteSize();
     }
