@@ -1,0 +1,92 @@
+package dev.kvmvfio.cli;
+
+import dev.kvmvfio.kernel.Handle;
+import dev.kvmvfio.kernel.HostMemory;
+import dev.kvmvfio.kernel.Kernel;
+import dev.kvmvfio.kvm.Kvm;
+import dev.kvmvfio.kvm.MemorySlot;
+import dev.kvmvfio.kvm.Vm;
+import dev.kvmvfio.passthrough.AttachRequest;
+import dev.kvmvfio.passthrough.Passthrough;
+import dev.kvmvfio.passthrough.Step;
+import dev.kvmvfio.passthrough.VfioInterface;
+import dev.kvmvfio.pci.PciAddress;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.Optional;
+
+/**
+ * A VM with some memory and one device, from the first open to the last close. A close from another thread waits until
+ * an attach has ended.
+ */
+final class AttachSession implements AutoCloseable {
+    private record Opened(String undo, AutoCloseable resource) {
+    }
+
+    private final Kernel kernel;
+    private final Report report;
+    private final Deque<Opened> opened = new ArrayDeque<>();
+
+    AttachSession(Kernel kernel, Report report) {
+        this.kernel = kernel;
+        this.report = report;
+        if (kernel instanceof AutoCloseable mock) {
+            opened.push(new Opened("", mock));
+        }
+    }
+
+    synchronized void attach(PciAddress address, Optional<VfioInterface> forced, long memorySize) {
+        AttachRequest request = Passthrough.of(kernel, address).watch(report::step);
+        forced.ifPresent(request::via);
+        report.chosen(address, request.choice());
+        Kvm kvm = opened("close", Kvm.open(kernel));
+        done("open", kvm, "");
+        done("KVM_GET_API_VERSION", kvm, "" + kvm.apiVersion());
+        Vm vm = opened("close", kvm.createVm());
+        done("KVM_CREATE_VM", kvm, vm.toString());
+        HostMemory memory = HostMemory.allocate(kernel, memorySize);
+        opened.push(new Opened("munmap", memory));
+        done("mmap", memory, "");
+        MemorySlot slot = opened("KVM_SET_USER_MEMORY_REGION", vm.addMemory(0, memory));
+        done("KVM_SET_USER_MEMORY_REGION", vm, slot.toString());
+        Passthrough attached = request.memory(0, memory).attach(vm);
+        opened.push(new Opened("", attached));
+        report.attached(address, attached);
+    }
+
+    synchronized boolean isOpen() {
+        return !opened.isEmpty();
+    }
+
+    private <H extends Handle> H opened(String undo, H handle) {
+        opened.push(new Opened(undo, handle));
+        return handle;
+    }
+
+    private void done(String call, Handle file, String result) {
+        report.step(new Step(false, call, file.toString(), result));
+    }
+
+    @Override
+    public synchronized void close() {
+        Handle.Failures failures = new Handle.Failures();
+        while (!opened.isEmpty()) {
+            Opened last = opened.pop();
+            failures.attempt(() -> close(last));
+        }
+        failures.throwFirst();
+    }
+
+    private void close(Opened last) {
+        try {
+            last.resource().close();
+        } catch (RuntimeException failure) {
+            throw failure;
+        } catch (Exception failure) {
+            throw new IllegalStateException(failure);
+        }
+        if (!last.undo().isEmpty()) {
+            report.step(new Step(true, last.undo(), last.resource().toString(), ""));
+        }
+    }
+}
