@@ -1,6 +1,7 @@
 package dev.kvmvfio.vfio;
 
 import dev.kvmvfio.bindings.vfio.vfio_info_cap_header;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
@@ -18,7 +19,7 @@ record Capability(int id, int version, MemorySegment body) {
         List<Capability> capabilities = new ArrayList<>();
         long offset = Integer.toUnsignedLong(firstOffset);
         while (offset != 0 && offset <= answer.byteSize() - vfio_info_cap_header.sizeof()) {
-            MemorySegment body = answer.asSlice(offset);
+            MemorySegment body = aligned(answer.asSlice(offset));
             capabilities.add(new Capability(Short.toUnsignedInt(vfio_info_cap_header.id(body)),
                     Short.toUnsignedInt(vfio_info_cap_header.version(body)), body));
             long next = Integer.toUnsignedLong(vfio_info_cap_header.next(body));
@@ -29,5 +30,10 @@ record Capability(int id, int version, MemorySegment body) {
             offset = next;
         }
         return capabilities;
+    }
+
+    /** Kernels before 6.6 put capabilities at multiples of four, where the generated accessors want eight. */
+    private static MemorySegment aligned(MemorySegment body) {
+        return Arena.ofAuto().allocate(body.byteSize(), Long.BYTES).copyFrom(body);
     }
 }
