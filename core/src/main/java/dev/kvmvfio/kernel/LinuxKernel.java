@@ -137,7 +137,7 @@ final class LinuxKernel implements Kernel {
     public int dup(int fd) {
         MemorySegment state = STATE.get();
         try {
-            int result = (int) Fcntl.HANDLE.invokeExact(state, fd, 1030, 0);
+            int result = (int) Fcntl.HANDLE.invokeExact(state, fd, system_h.F_DUPFD_CLOEXEC(), 0);
             return result < 0 ? -errno(state) : result;
         } catch (Throwable thrown) {
             throw unexpected(thrown);
