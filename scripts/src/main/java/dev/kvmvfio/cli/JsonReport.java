@@ -2,6 +2,7 @@ package dev.kvmvfio.cli;
 
 import com.google.gson.Gson;
 import com.google.gson.GsonBuilder;
+import com.google.gson.annotations.SerializedName;
 import dev.kvmvfio.passthrough.InterfaceChoice;
 import dev.kvmvfio.passthrough.Passthrough;
 import dev.kvmvfio.passthrough.Step;
@@ -21,7 +22,8 @@ final class JsonReport implements Report {
     private final PrintWriter out;
     private final List<StepEntry> steps = new ArrayList<>();
 
-    private record Attached(String address, int vendorId, int deviceId, String vfioInterface, String reason,
+    private record Attached(String address, int vendorId, int deviceId,
+            @SerializedName("interface") String vfioInterface, String reason,
             boolean canReset, List<StepEntry> steps, List<RegionEntry> regions, List<InterruptEntry> interrupts) {
     }
 
