@@ -19,7 +19,7 @@ import java.util.Set;
 /** A virtual machine's interrupts: which chips the kernel models for it, where each goes, and how often each came. */
 final class InterruptController {
     private static final int DELIVERY_MODE = 0x700;
-    private static final int MOST_RESERVED_PINS = 24;
+    private static final int MOST_RESERVED_PINS = 4096;
 
     private final Vm vm;
     private final Set<Integer> raised = new HashSet<>();

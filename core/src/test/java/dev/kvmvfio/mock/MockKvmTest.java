@@ -1,0 +1,10 @@
+package dev.kvmvfio.mock;
+
+import dev.kvmvfio.kernel.Kernel;
+
+class MockKvmTest extends KvmContract {
+    @Override
+    Kernel kernel() {
+        return MockKernel.host(KernelProfile.V7_2).start();
+    }
+}
