@@ -25,7 +25,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  */
 @Tag("lab")
 class LabTest {
-    private static final Path ROOT = Path.of(System.getProperty("project.root"));
+    private static final Path ROOT = Path.of(System.getProperty("project.root")).normalize();
     private static final String EDU = "0000:00:05.0";
 
     private record Run(int exitCode, List<String> lines) {
