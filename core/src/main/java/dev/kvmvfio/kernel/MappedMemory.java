@@ -2,10 +2,12 @@ package dev.kvmvfio.kernel;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * Memory that {@code mmap(2)} brought into this process and that a VM can be given: {@link HostMemory}, or a part of a
- * device's BAR. After the close its segment throws instead of reaching what the address means by then.
+ * device's BAR. The close waits for system calls that run with its segment; after that the segment throws instead of
+ * reaching what the address means by then.
  *
  * <p><b>Thread-safety:</b> all methods may be called from any thread; what is stored in the memory is for its users to
  * keep in order.
@@ -76,10 +78,22 @@ public abstract class MappedMemory extends Handle {
 
     @Override
     protected void release() {
-        arena.close();
+        closeSegment();
         int result = kernel.munmap(segment.address(), segment.byteSize());
         if (result < 0) {
             throw new KernelException("munmap", this, result);
+        }
+    }
+
+    /** A system call that runs with the segment has its address, and the JDK refuses to close it until that returns. */
+    private void closeSegment() {
+        while (true) {
+            try {
+                arena.close();
+                return;
+            } catch (IllegalStateException inUse) {
+                LockSupport.parkNanos(100_000);
+            }
         }
     }
 }
