@@ -1,0 +1,224 @@
+package dev.kvmvfio.kernel;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.kvmvfio.bindings.system.system_h;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.reflect.Proxy;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class FileDescriptorTest {
+    private static final Kernel LINUX = Kernel.linux();
+    private static final int NONBLOCKING = system_h.EFD_CLOEXEC() | system_h.EFD_NONBLOCK();
+    private static final MemorySegment BUFFER = Arena.global().allocate(ValueLayout.JAVA_LONG);
+
+    /** What a kernel was asked to do. */
+    private final List<String> calls = Collections.synchronizedList(new ArrayList<>());
+
+    /** Linux, with its calls written down. */
+    private Kernel watched() {
+        return (Kernel) Proxy.newProxyInstance(Kernel.class.getClassLoader(), new Class<?>[]{Kernel.class},
+                (_, method, arguments) -> {
+                    calls.add(method.getName());
+                    return method.invoke(LINUX, arguments);
+                });
+    }
+
+    private static FileDescriptor eventFd(Kernel kernel) {
+        return FileDescriptor.own(kernel, LINUX.eventfd(0, NONBLOCKING), "eventfd");
+    }
+
+    /** Tells one eventfd from another that later got its number. */
+    private static String identity(int number) throws IOException {
+        Path info = Path.of("/proc/self/fdinfo", Integer.toString(number));
+        if (!Files.exists(info)) {
+            return "closed";
+        }
+        return Files.readAllLines(info).stream().filter(line -> line.startsWith("eventfd-id")).findFirst()
+                .orElse("other");
+    }
+
+    static Stream<Consumer<FileDescriptor>> everyCall() {
+        return Stream.of(fd -> fd.ioctl(0, BUFFER), fd -> fd.ioctl(0, 0L), fd -> fd.call(new Ioctl("NONE", 0), BUFFER),
+                fd -> fd.call(new Ioctl("NONE", 0), 0L), fd -> fd.mmap(4096, 0, 0, 0), fd -> fd.read(BUFFER),
+                fd -> fd.write(BUFFER), fd -> fd.pread(BUFFER, 0), fd -> fd.pwrite(BUFFER, 0), fd -> fd.poll(0, 0),
+                fd -> fd.lend(_ -> 0));
+    }
+
+    @ParameterizedTest
+    @MethodSource("everyCall")
+    void noCallGetsThroughAClosedHandle(Consumer<FileDescriptor> call) {
+        FileDescriptor fd = eventFd(watched());
+        fd.close();
+        int reused = LINUX.eventfd(0, NONBLOCKING);
+        try {
+            assertThat(reused).isEqualTo(fd.number());
+            assertThatThrownBy(() -> call.accept(fd)).isInstanceOf(IllegalStateException.class)
+                    .hasMessage("eventfd (fd " + reused + ") is closed");
+            assertThat(calls).containsExactly("close");
+            assertThat(fd.isOpen()).isFalse();
+        } finally {
+            LINUX.close(reused);
+        }
+    }
+
+    @Test
+    void closingTwiceSparesTheNextFileOfThatNumber() throws IOException {
+        FileDescriptor fd = eventFd(LINUX);
+        fd.close();
+        try (FileDescriptor next = eventFd(LINUX)) {
+            assertThat(next.number()).isEqualTo(fd.number());
+            String identity = identity(next.number());
+            fd.close();
+            assertThat(identity(next.number())).isEqualTo(identity).startsWith("eventfd-id");
+        }
+    }
+
+    @Test
+    void aCallThatRunsKeepsTheNumberUntilItReturns() throws Exception {
+        FileDescriptor fd = eventFd(LINUX);
+        int copy = LINUX.dup(fd.number());
+        String identity = identity(fd.number());
+        CountDownLatch running = new CountDownLatch(2);
+        Runnable waiting = () -> fd.lend(number -> {
+            running.countDown();
+            return LINUX.poll(number, system_h.POLLIN(), -1);
+        });
+        Thread first = Thread.ofPlatform().start(waiting);
+        Thread last = Thread.ofPlatform().start(waiting);
+        running.await();
+        fd.close();
+        assertThat(fd.isOpen()).isFalse();
+        try (FileDescriptor other = eventFd(LINUX)) {
+            assertThat(other.number()).isNotEqualTo(fd.number());
+            assertThat(identity(fd.number())).isEqualTo(identity);
+        }
+        BUFFER.set(ValueLayout.JAVA_LONG, 0, 1);
+        assertThat(LINUX.write(copy, BUFFER)).isEqualTo(Long.BYTES);
+        first.join();
+        last.join();
+        assertThat(identity(fd.number())).isEqualTo("closed");
+        LINUX.close(copy);
+    }
+
+    @Test
+    void theLastOfSeveralCallsGivesTheNumberBack() {
+        FileDescriptor fd = eventFd(watched());
+        fd.lend(_ -> fd.lend(_ -> {
+            fd.close();
+            assertThat(calls).isEmpty();
+            return 0;
+        }));
+        assertThat(calls).containsExactly("close");
+    }
+
+    @Test
+    void aCallThatThrowsReturnsTheNumber() {
+        FileDescriptor fd = eventFd(watched());
+        IllegalArgumentException failure = new IllegalArgumentException();
+        assertThatThrownBy(() -> fd.lend(_ -> {
+            throw failure;
+        })).isSameAs(failure);
+        fd.close();
+        assertThat(calls).containsExactly("close");
+    }
+
+    /** Threads signal an eventfd while it is closed and its number goes to the next one, which must stay at zero. */
+    @Test
+    void noCallReachesTheFileThatGotTheNumberNext() throws InterruptedException {
+        int reused = 0;
+        for (int round = 0; round < 2000; round++) {
+            FileDescriptor old = eventFd(LINUX);
+            CountDownLatch signalled = new CountDownLatch(2);
+            List<Thread> threads = new ArrayList<>();
+            for (int i = 0; i < 2; i++) {
+                threads.add(Thread.ofPlatform().start(() -> signalUntilClosed(old, signalled)));
+            }
+            signalled.await();
+            old.close();
+            try (EventFd next = EventFd.create(LINUX)) {
+                reused += next.fd().number() == old.number() ? 1 : 0;
+                for (Thread thread : threads) {
+                    thread.join();
+                }
+                assertThat(next.take()).isZero();
+            }
+        }
+        assertThat(reused).as("rounds in which the number was reused").isPositive();
+    }
+
+    private static void signalUntilClosed(FileDescriptor fd, CountDownLatch signalled) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment one = arena.allocateFrom(ValueLayout.JAVA_LONG, 1);
+            while (true) {
+                assertThat(fd.write(one)).isEqualTo(Long.BYTES);
+                signalled.countDown();
+            }
+        } catch (IllegalStateException closed) {
+            assertThat(closed).hasMessageEndingWith("is closed");
+        }
+    }
+
+    @Test
+    void threadsThatCloseAtTheSameTimeCloseOnce() throws InterruptedException {
+        for (int round = 0; round < 500; round++) {
+            FileDescriptor fd = eventFd(watched());
+            List<Thread> threads = Stream.generate(() -> Thread.ofPlatform().start(fd::close)).limit(3).toList();
+            for (Thread thread : threads) {
+                thread.join();
+            }
+            assertThat(calls).containsExactly("close");
+            calls.clear();
+        }
+    }
+
+    @Test
+    void closesOnExec() throws IOException {
+        try (FileDescriptor fd = FileDescriptor.open(LINUX, "/dev/null", system_h.O_RDWR())) {
+            String flags = Files.readAllLines(Path.of("/proc/self/fdinfo/" + fd.number())).stream()
+                    .filter(line -> line.startsWith("flags:")).findFirst().orElseThrow().substring(6).strip();
+            assertThat(Integer.parseInt(flags, 8) & system_h.O_CLOEXEC()).isNotZero();
+        }
+    }
+
+    @Test
+    void aRefusedOpenSaysWhatAndWhy() {
+        assertThatThrownBy(
+                () -> FileDescriptor.open(LINUX, "/dev/null/x", system_h.O_RDWR(), errno -> "It was " + errno))
+                .isInstanceOfSatisfying(KernelException.class, refused -> {
+                    assertThat(refused.errno()).isEqualTo(Errno.ENOTDIR);
+                    assertThat(refused.operation()).isEqualTo("open");
+                    assertThat(refused.remedy()).isEqualTo("It was ENOTDIR");
+                }).hasMessage("open on /dev/null/x: ENOTDIR (Not a directory). It was ENOTDIR");
+    }
+
+    @Test
+    void aRefusedIoctlSaysWhatAndWhy() {
+        try (FileDescriptor fd = eventFd(LINUX)) {
+            assertThatThrownBy(() -> fd.call(new Ioctl("KVM_CREATE_VM", 0xae01), 0))
+                    .isInstanceOfSatisfying(KernelException.class,
+                            refused -> assertThat(refused.errno()).isEqualTo(Errno.ENOTTY))
+                    .hasMessage("KVM_CREATE_VM on " + fd + ": ENOTTY (Inappropriate ioctl for device)");
+        }
+    }
+
+    @Test
+    void ownsOnlyWhatIsANumber() {
+        assertThatThrownBy(() -> FileDescriptor.own(LINUX, -system_h.EMFILE(), "eventfd"))
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("eventfd");
+    }
+}
