@@ -9,6 +9,9 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicContainer;
 import org.junit.jupiter.api.DynamicNode;
@@ -28,10 +31,9 @@ class LabTest {
     private static final Path ROOT = Path.of(System.getProperty("project.root")).normalize();
     private static final String EDU = "0000:00:05.0";
 
-    private record Run(int exitCode, List<String> lines) {
-        String text() {
-            return String.join("\n", lines);
-        }
+    private static final String EXIT = "@exit ";
+
+    private record Run(int exitCode, String text) {
     }
 
     static Stream<String> kernels() {
@@ -48,20 +50,32 @@ class LabTest {
         line.add("--");
         line.addAll(Arrays.asList(command));
         Process process = new ProcessBuilder(line).redirectErrorStream(true)
-                .redirectInput(ProcessBuilder.Redirect.from(Path.of("/dev/null").toFile())).start();
-        List<String> lines = new ArrayList<>();
+                .redirectInput(Path.of("/dev/null").toFile()).start();
+        StringBuilder text = new StringBuilder();
         try (BufferedReader output = process.inputReader(StandardCharsets.UTF_8)) {
-            output.lines().forEach(text -> {
-                System.out.println(text);
-                lines.add(text);
-            });
+            output.lines().peek(System.out::println).forEach(read -> text.append(read).append('\n'));
         }
-        return new Run(process.waitFor(), lines);
+        return new Run(process.waitFor(), text.toString());
     }
 
-    private static Run attach(List<String> options, String setup, String... arguments)
-            throws IOException, InterruptedException {
-        return lab(options, "sh", "-c", setup + "kvm-vfio attach " + String.join(" ", arguments));
+    /** Runs several command lines in one machine, and tells what each one printed and how it ended. */
+    private static List<Run> commands(List<String> options, List<String> commands) throws Exception {
+        String script = commands.stream().map(command -> command + "; echo \"" + EXIT + "$?\"; ").reduce("",
+                String::concat);
+        Run all = lab(options, "sh", "-c", "exec 2>&1; " + script);
+        assertThat(all.exitCode()).isZero();
+        List<Run> runs = new ArrayList<>();
+        int start = 0;
+        for (Matcher end = Pattern.compile("(?m)^" + EXIT + "(\\d+)$").matcher(all.text()); end
+                .find(); start = end.end()) {
+            runs.add(new Run(Integer.parseInt(end.group(1)), all.text().substring(start, end.start())));
+        }
+        assertThat(runs).hasSameSizeAs(commands);
+        return runs;
+    }
+
+    private static String attach(String by) {
+        return "kvm-vfio attach --interface " + by.toLowerCase(Locale.ROOT) + " " + EDU;
     }
 
     @TestFactory
@@ -82,7 +96,7 @@ class LabTest {
         } catch (IOException | InterruptedException failure) {
             throw new IllegalStateException(failure);
         }
-        Stream<DynamicNode> each = run.lines().stream().filter(line -> line.startsWith(GuestTests.MARK))
+        Stream<DynamicNode> each = run.text().lines().filter(line -> line.startsWith(GuestTests.MARK))
                 .map(line -> DynamicTest.dynamicTest(line.substring(GuestTests.MARK.length()),
                         () -> assertThat(line).startsWith(GuestTests.MARK + "passed ")));
         DynamicNode end = DynamicTest.dynamicTest("all ran", () -> {
@@ -101,64 +115,52 @@ class LabTest {
     @ParameterizedTest
     @MethodSource("kernels")
     void theProgramAttachesAndDetaches(String kernel) throws Exception {
-        for (String by : interfacesOf(kernel)) {
-            Run run = attach(List.of("--kernel", kernel), "", "--interface", by.toLowerCase(), EDU);
-            assertThat(run.text()).contains("1234:11e8").contains("BAR 0").contains("1 MiB")
-                    .contains(by.equals("CDEV") ? "VFIO_DEVICE_BIND_IOMMUFD" : "VFIO_GROUP_GET_DEVICE_FD");
+        List<String> interfaces = interfacesOf(kernel);
+        List<String> commands = Stream.concat(Stream.of("AUTO"), interfaces.stream()).map(LabTest::attach).toList();
+        List<Run> runs = commands(List.of("--kernel", kernel), commands);
+        assertThat(runs).allSatisfy(run -> {
+            assertThat(run.text()).contains("1234:11e8").contains("BAR 0").contains("1 MiB");
             assertThat(run.exitCode()).isZero();
+        });
+        assertThat(runs.getFirst().text()).contains("Attaching " + EDU
+                + (interfaces.contains("CDEV")
+                        ? " by cdev (/dev/vfio/devices/"
+                        : " by group (there is no /dev/vfio/devices/"));
+        for (int i = 0; i < interfaces.size(); i++) {
+            assertThat(runs.get(i + 1).text()).contains(
+                    interfaces.get(i).equals("CDEV") ? "VFIO_DEVICE_BIND_IOMMUFD" : "VFIO_GROUP_GET_DEVICE_FD");
         }
     }
 
-    @ParameterizedTest
-    @MethodSource("kernels")
-    void autoSaysWhyItChose(String kernel) throws Exception {
-        Run run = attach(List.of("--kernel", kernel), "", EDU);
-        assertThat(run.text()).contains(interfacesOf(kernel).contains("CDEV")
-                ? "Attaching " + EDU + " by cdev (/dev/vfio/devices/"
-                : "Attaching " + EDU + " by group (there is no /dev/vfio/devices/");
-        assertThat(run.exitCode()).isZero();
+    private static void assertRefused(List<Run> runs, String... messages) {
+        assertThat(runs).allSatisfy(run -> {
+            assertThat(run.text()).contains(messages);
+            assertThat(run.text().lines().filter(line -> line.startsWith("kvm-vfio: "))).hasSize(1);
+            assertThat(run.exitCode()).isEqualTo(1);
+        });
     }
 
     @Test
     void withoutAnIommu() throws Exception {
-        Run run = attach(List.of("--iommu", "none"), "", EDU);
-        assertThat(run.text()).contains("this host has no IOMMU that is switched on");
-        assertThat(run.exitCode()).isEqualTo(1);
+        assertRefused(commands(List.of("--iommu", "none"), List.of(attach("auto"))),
+                "this host has no IOMMU that is switched on");
     }
 
     @Test
     void withoutInterruptRemapping() throws Exception {
-        for (String by : List.of("cdev", "group")) {
-            Run run = attach(List.of("--iommu", "no-intremap"), "", "--interface", by, EDU);
-            assertThat(run.text()).contains("EPERM").contains("interrupt remapping");
-            assertThat(run.exitCode()).isEqualTo(1);
-        }
+        assertRefused(commands(List.of("--iommu", "no-intremap"), List.of(attach("cdev"), attach("group"))), "EPERM",
+                "interrupt remapping");
     }
 
     @Test
-    void withoutKvm() throws Exception {
-        Run run = attach(List.of(), "rm /dev/kvm; ", EDU);
-        assertThat(run.text()).contains("open on /dev/kvm: ENOENT").contains("kvm_amd");
-        assertThat(run.exitCode()).isEqualTo(1);
-    }
-
-    @Test
-    void withoutPermission() throws Exception {
-        Run run = lab(List.of(), "su", "nobody", "-s", "/bin/sh", "-c", "kvm-vfio attach " + EDU);
-        assertThat(run.text()).contains("open on /dev/kvm: EACCES").contains("group");
-        assertThat(run.exitCode()).isEqualTo(1);
-    }
-
-    @Test
-    void withTooLittleLockableMemory() throws Exception {
-        for (String by : List.of("cdev", "group")) {
-            Run run = lab(List.of(), "sh", "-c",
-                    "chmod 666 /dev/kvm /dev/iommu /dev/vfio/* /dev/vfio/devices/*; chmod 755 "
-                            + "/dev/vfio/devices; ulimit -l 64; su nobody -s /bin/sh -c 'kvm-vfio attach --interface "
-                            + by + " "
-                            + EDU + "'");
-            assertThat(run.text()).contains("ENOMEM").contains("RLIMIT_MEMLOCK allows this process to pin 64 KiB");
-            assertThat(run.exitCode()).isEqualTo(1);
-        }
+    void withoutPermissionOrMemoryOrKvm() throws Exception {
+        String asNobody = "su nobody -s /bin/sh -c '%s'";
+        String permit = "chmod 666 /dev/kvm /dev/iommu /dev/vfio/vfio /dev/vfio/[0-9]* /dev/vfio/devices/*; ulimit -l 64; ";
+        List<Run> runs = commands(List.of(),
+                List.of(asNobody.formatted(attach("auto")), permit + asNobody.formatted(attach("cdev")),
+                        asNobody.formatted(attach("group")), "rm /dev/kvm; " + attach("auto")));
+        assertRefused(runs.subList(0, 1), "open on /dev/kvm: EACCES", "group");
+        assertRefused(runs.subList(1, 3), "ENOMEM", "RLIMIT_MEMLOCK allows this process to pin 64 KiB");
+        assertRefused(runs.subList(3, 4), "open on /dev/kvm: ENOENT", "kvm_amd");
     }
 }
