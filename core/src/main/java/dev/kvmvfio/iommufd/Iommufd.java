@@ -6,7 +6,7 @@ import dev.kvmvfio.bindings.iommufd.iommufd_h;
 import dev.kvmvfio.bindings.system.system_h;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
-import dev.kvmvfio.kernel.Handle;
+import dev.kvmvfio.kernel.FileHandle;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
@@ -22,17 +22,16 @@ import java.lang.foreign.MemorySegment;
  *
  * <p><b>Thread-safety:</b> all methods may be called from any thread.
  */
-public final class Iommufd extends Handle {
+public final class Iommufd extends FileHandle {
     /** Where Linux has it. */
     public static final String PATH = "/dev/iommu";
 
     private static final Ioctl DESTROY = new Ioctl("IOMMU_DESTROY", iommufd_h.IOMMU_DESTROY());
     private static final Ioctl IOAS_ALLOC = new Ioctl("IOMMU_IOAS_ALLOC", iommufd_h.IOMMU_IOAS_ALLOC());
 
-    private final FileDescriptor fd;
 
     private Iommufd(FileDescriptor fd) {
-        this.fd = fd;
+        super(fd);
     }
 
     /**
@@ -75,7 +74,7 @@ public final class Iommufd extends Handle {
     public Ioas allocateIoas() {
         MemorySegment request = iommu_ioas_alloc.allocate(Scratch.begin());
         iommu_ioas_alloc.size(request, (int) request.byteSize());
-        fd.call(IOAS_ALLOC, request);
+        fd().call(IOAS_ALLOC, request);
         return adopt(new Ioas(this, iommu_ioas_alloc.out_ioas_id(request)));
     }
 
@@ -83,29 +82,10 @@ public final class Iommufd extends Handle {
         MemorySegment request = iommu_destroy.allocate(Scratch.begin());
         iommu_destroy.size(request, (int) request.byteSize());
         iommu_destroy.id(request, id);
-        int result = fd.ioctl(DESTROY.request(), request);
+        int result = fd().ioctl(DESTROY.request(), request);
         if (result < 0) {
-            throw new KernelException(DESTROY.name(), fd, "id=" + id, result,
+            throw new KernelException(DESTROY.name(), fd(), "id=" + id, result,
                     Errno.EBUSY.is(result) ? "A device is still attached to it" : "");
         }
-    }
-
-    /**
-     * The open file, for an ioctl that this library does not wrap.
-     *
-     * @return owned by this object
-     */
-    public FileDescriptor fd() {
-        return fd;
-    }
-
-    @Override
-    protected void release() {
-        fd.close();
-    }
-
-    @Override
-    public String toString() {
-        return fd.toString();
     }
 }

@@ -11,11 +11,10 @@ import java.time.Duration;
  *
  * <p><b>Thread-safety:</b> all methods may be called from any thread.
  */
-public final class EventFd extends Handle {
-    private final FileDescriptor fd;
+public final class EventFd extends FileHandle {
 
     private EventFd(FileDescriptor fd) {
-        this.fd = fd;
+        super(fd);
     }
 
     /**
@@ -34,15 +33,6 @@ public final class EventFd extends Handle {
     }
 
     /**
-     * The file, to hand to a call of the kernel.
-     *
-     * @return owned by this eventfd
-     */
-    public FileDescriptor fd() {
-        return fd;
-    }
-
-    /**
      * Takes the counter back to zero without waiting.
      *
      * @return what it was: how often it was signalled since the last time
@@ -51,12 +41,12 @@ public final class EventFd extends Handle {
      */
     public long take() {
         MemorySegment counter = Scratch.begin().allocate(ValueLayout.JAVA_LONG);
-        long result = fd.read(counter);
+        long result = fd().read(counter);
         if (Errno.EAGAIN.is(result)) {
             return 0;
         }
         if (result < 0) {
-            throw new KernelException("read", fd, result);
+            throw new KernelException("read", fd(), result);
         }
         return counter.get(ValueLayout.JAVA_LONG, 0);
     }
@@ -73,9 +63,9 @@ public final class EventFd extends Handle {
         long end = System.nanoTime() + timeout.toNanos();
         while (true) {
             long left = Math.max(0, (end - System.nanoTime() + 999_999) / 1_000_000);
-            int result = fd.poll(system_h.POLLIN(), (int) Math.min(left, Integer.MAX_VALUE));
+            int result = fd().poll(system_h.POLLIN(), (int) Math.min(left, Integer.MAX_VALUE));
             if (result < 0 && !Errno.EINTR.is(result)) {
-                throw new KernelException("poll", fd, result);
+                throw new KernelException("poll", fd(), result);
             }
             long count = result > 0 ? take() : 0;
             if (count > 0 || left == 0) {
@@ -93,19 +83,9 @@ public final class EventFd extends Handle {
     public void signal() {
         MemorySegment one = Scratch.begin().allocate(ValueLayout.JAVA_LONG);
         one.set(ValueLayout.JAVA_LONG, 0, 1);
-        long result = fd.write(one);
+        long result = fd().write(one);
         if (result < 0) {
-            throw new KernelException("write", fd, result);
+            throw new KernelException("write", fd(), result);
         }
-    }
-
-    @Override
-    protected void release() {
-        fd.close();
-    }
-
-    @Override
-    public String toString() {
-        return fd.toString();
     }
 }

@@ -4,7 +4,7 @@ import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.system.system_h;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
-import dev.kvmvfio.kernel.Handle;
+import dev.kvmvfio.kernel.FileHandle;
 import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.Kernel;
@@ -17,7 +17,7 @@ import dev.kvmvfio.kernel.KernelException;
  *
  * <p><b>Thread-safety:</b> all methods may be called from any thread.
  */
-public final class Kvm extends Handle {
+public final class Kvm extends FileHandle {
     /** Where Linux has KVM. */
     public static final String PATH = "/dev/kvm";
 
@@ -25,10 +25,9 @@ public final class Kvm extends Handle {
     private static final Ioctl CHECK_EXTENSION = new Ioctl("KVM_CHECK_EXTENSION", kvm_h.KVM_CHECK_EXTENSION());
     private static final Ioctl CREATE_VM = new Ioctl("KVM_CREATE_VM", kvm_h.KVM_CREATE_VM());
 
-    private final FileDescriptor fd;
 
     private Kvm(FileDescriptor fd) {
-        this.fd = fd;
+        super(fd);
     }
 
     /**
@@ -83,7 +82,7 @@ public final class Kvm extends Handle {
      * @throws KernelException when the kernel refuses
      */
     public int apiVersion() {
-        return fd.call(GET_API_VERSION, 0);
+        return fd().call(GET_API_VERSION, 0);
     }
 
     /**
@@ -95,7 +94,7 @@ public final class Kvm extends Handle {
      * @throws KernelException when the kernel refuses
      */
     public int checkExtension(int capability) {
-        return fd.call(CHECK_EXTENSION, capability);
+        return fd().call(CHECK_EXTENSION, capability);
     }
 
     /**
@@ -118,30 +117,11 @@ public final class Kvm extends Handle {
     public Vm createVm(long type) {
         int result;
         do {
-            result = fd.ioctl(CREATE_VM.request(), type);
+            result = fd().ioctl(CREATE_VM.request(), type);
         } while (Errno.EINTR.is(result));
         if (result < 0) {
-            throw new KernelException(CREATE_VM.name(), fd, "type=" + type, result, "");
+            throw new KernelException(CREATE_VM.name(), fd(), "type=" + type, result, "");
         }
-        return adopt(new Vm(FileDescriptor.own(fd.kernel(), result, "VM")));
-    }
-
-    /**
-     * The open file, for an ioctl that this library does not wrap.
-     *
-     * @return owned by this object
-     */
-    public FileDescriptor fd() {
-        return fd;
-    }
-
-    @Override
-    protected void release() {
-        fd.close();
-    }
-
-    @Override
-    public String toString() {
-        return fd.toString();
+        return adopt(new Vm(FileDescriptor.own(fd().kernel(), result, "VM")));
     }
 }

@@ -3,7 +3,7 @@ package dev.kvmvfio.kvm;
 import dev.kvmvfio.bindings.kvm.kvm_device_attr;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.kernel.FileDescriptor;
-import dev.kvmvfio.kernel.Handle;
+import dev.kvmvfio.kernel.FileHandle;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kernel.Scratch;
@@ -17,15 +17,14 @@ import java.lang.foreign.SegmentAllocator;
  *
  * <p><b>Thread-safety:</b> all methods may be called from any thread.
  */
-public abstract sealed class KvmFile extends Handle permits Vm, Vcpu, KvmDevice {
+public abstract sealed class KvmFile extends FileHandle permits Vm, Vcpu, KvmDevice {
     private static final Ioctl SET_DEVICE_ATTR = new Ioctl("KVM_SET_DEVICE_ATTR", kvm_h.KVM_SET_DEVICE_ATTR());
     private static final Ioctl GET_DEVICE_ATTR = new Ioctl("KVM_GET_DEVICE_ATTR", kvm_h.KVM_GET_DEVICE_ATTR());
     private static final long HAS_DEVICE_ATTR = kvm_h.KVM_HAS_DEVICE_ATTR();
 
-    private final FileDescriptor fd;
 
     KvmFile(FileDescriptor fd) {
-        this.fd = fd;
+        super(fd);
     }
 
     /**
@@ -36,7 +35,7 @@ public abstract sealed class KvmFile extends Handle permits Vm, Vcpu, KvmDevice 
      * @return whether it can be set or got; false also where the file has no attributes at all
      */
     public final boolean hasAttr(int group, long attribute) {
-        return fd.ioctl(HAS_DEVICE_ATTR, attr(Scratch.begin(), group, attribute, 0)) == 0;
+        return fd().ioctl(HAS_DEVICE_ATTR, attr(Scratch.begin(), group, attribute, 0)) == 0;
     }
 
     /**
@@ -81,13 +80,13 @@ public abstract sealed class KvmFile extends Handle permits Vm, Vcpu, KvmDevice 
     private int transfer(Ioctl call, int group, long attribute, MemorySegment value) {
         // Not the thread's scratch memory: the value may be there.
         try (Arena arena = Arena.ofConfined()) {
-            return fd.ioctl(call.request(), attr(arena, group, attribute, value.address()));
+            return fd().ioctl(call.request(), attr(arena, group, attribute, value.address()));
         }
     }
 
     private void check(Ioctl call, int group, long attribute, int result) {
         if (result < 0) {
-            throw new KernelException(call.name(), fd, "group=" + group + ", attr=" + attribute, result, "");
+            throw new KernelException(call.name(), fd(), "group=" + group + ", attr=" + attribute, result, "");
         }
     }
 
@@ -98,24 +97,5 @@ public abstract sealed class KvmFile extends Handle permits Vm, Vcpu, KvmDevice 
         kvm_device_attr.attr(attr, attribute);
         kvm_device_attr.addr(attr, address);
         return attr;
-    }
-
-    /**
-     * The open file, for an ioctl that this library does not wrap.
-     *
-     * @return owned by this object
-     */
-    public final FileDescriptor fd() {
-        return fd;
-    }
-
-    @Override
-    protected void release() {
-        fd.close();
-    }
-
-    @Override
-    public String toString() {
-        return fd.toString();
     }
 }
