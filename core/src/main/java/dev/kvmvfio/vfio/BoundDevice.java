@@ -61,9 +61,14 @@ public final class BoundDevice extends VfioDevice {
      *
      * @param ioas an address space of the same iommufd
      * @return the attachment, whose close detaches the device
+     * @throws IllegalArgumentException when the address space is of another iommufd
      * @throws KernelException when the kernel refuses; the message says why
      */
     public synchronized Attachment attach(Ioas ioas) {
+        if (ioas.iommufd() != iommufd) {
+            // The number alone goes to the kernel, and may be that of another address space here.
+            throw new IllegalArgumentException(ioas + " is of another iommufd than " + iommufd);
+        }
         MemorySegment request = vfio_device_attach_iommufd_pt.allocate(Scratch.begin());
         vfio_device_attach_iommufd_pt.argsz(request, ATTACH_SIZE);
         vfio_device_attach_iommufd_pt.pt_id(request, ioas.id());
@@ -81,7 +86,6 @@ public final class BoundDevice extends VfioDevice {
 
     private String attachRemedy(Ioas ioas, int result) {
         return switch (Errno.of(-result)) {
-            case ENOENT -> ioas.iommufd() == iommufd ? "" : ioas + " is of another iommufd than " + iommufd;
             case EINVAL -> "Another device of its group may be attached to another address space";
             case EADDRINUSE -> "Something is mapped at addresses that this device reserves: " + ioas.mappings();
             case ENOMEM, EFAULT -> "Memory that is mapped in the address space could not be pinned";

@@ -44,6 +44,7 @@ public final class KvmVfioDevice extends Handle {
      *
      * @param cdev an open cdev; it is not closed with the registration unless it was bound
      * @return the registration, which belongs to this device
+     * @throws IllegalStateException when it is bound already, or registered with another VM
      * @throws KernelException when the kernel refuses; {@code EEXIST} when it was added already, {@code EINVAL} when
      *         the kernel takes groups only
      */
@@ -57,6 +58,7 @@ public final class KvmVfioDevice extends Handle {
      *
      * @param group an open group; it is not closed with the registration
      * @return the registration, which belongs to this device
+     * @throws IllegalStateException when it is registered with another VM
      * @throws KernelException when the kernel refuses; {@code EEXIST} when it was added already
      */
     public RegisteredGroup add(VfioGroup group) {
@@ -76,6 +78,7 @@ public final class KvmVfioDevice extends Handle {
     }
 
     private void register(VfioFile file) {
+        file.checkRegistration(this);
         int result = set(kvm_h.KVM_DEV_VFIO_FILE_ADD(), file);
         if (result < 0) {
             String remedy = switch (Errno.of(-result)) {

@@ -14,10 +14,12 @@ public final class RegisteredCdev extends Registration<VfioCdev> {
      *
      * @param iommufd where it shall be bound
      * @return the device, which belongs to this registration; closing it takes the cdev from KVM and closes the cdev
+     * @throws IllegalStateException when this registration is closed
      * @throws KernelException when the kernel refuses; the message says why
      */
     public BoundDevice bind(Iommufd iommufd) {
-        return adopt(file().bind(iommufd, this));
+        checkOpen();
+        return adopt(file().bindFor(this, iommufd));
     }
 
     /** The device's file is the registered one, and a closed file cannot be named to KVM. */

@@ -21,10 +21,12 @@ public final class RegisteredGroup extends Registration<VfioGroup> {
      * @param address which of the group's devices
      * @return the device, which belongs to this registration
      * @throws IllegalArgumentException when the group is not in that container
+     * @throws IllegalStateException when this registration is closed
      * @throws KernelException when the kernel refuses; {@code ENODEV} when the group has no such device
      */
     public VfioDevice openDevice(VfioContainer container, PciAddress address) {
-        return adopt(file().openDevice(container, address, this));
+        checkOpen();
+        return adopt(file().openDeviceFor(this, container, address));
     }
 
     /**

@@ -39,6 +39,13 @@ public abstract sealed class Registration<F extends VfioFile> extends Handle per
         return kvmVfio;
     }
 
+    /** The kernel would open the device all the same, and the VM would not know of it. */
+    final void checkOpen() {
+        if (!isOpen()) {
+            throw new IllegalStateException(this + " is closed");
+        }
+    }
+
     /** A device that was opened through this registration is about to close its file. */
     abstract void deviceCloses();
 

@@ -30,6 +30,7 @@ public final class VfioCdev extends VfioFile {
     private static final int BIND_SIZE = 16;
 
     private final PciDevice device;
+    private volatile boolean bound;
 
     private VfioCdev(FileDescriptor fd, PciDevice device) {
         super(fd);
@@ -94,10 +95,10 @@ public final class VfioCdev extends VfioFile {
      * @throws KernelException when the kernel refuses; the message says why
      */
     public BoundDevice bindWithoutKvm(Iommufd iommufd) {
-        return adopt(bind(iommufd, null));
+        return adopt(bindFor(null, iommufd));
     }
 
-    BoundDevice bind(Iommufd iommufd, Registration<VfioCdev> registration) {
+    BoundDevice bindFor(RegisteredCdev registration, Iommufd iommufd) {
         MemorySegment request = vfio_device_bind_iommufd.allocate(Scratch.begin());
         vfio_device_bind_iommufd.argsz(request, BIND_SIZE);
         int result = iommufd.fd().lend(number -> {
@@ -108,7 +109,17 @@ public final class VfioCdev extends VfioFile {
             throw new KernelException(BIND_IOMMUFD.name(), this + " of " + device, "iommufd=" + iommufd.fd().number(),
                     result, bindRemedy(Errno.of(-result)));
         }
+        bound = true;
         return new BoundDevice(this, registration, iommufd, vfio_device_bind_iommufd.out_devid(request));
+    }
+
+    /** The kernel would take it, and the device would never learn of the VM. */
+    @Override
+    void checkRegistration(KvmVfioDevice kvmVfio) {
+        if (bound) {
+            throw new IllegalStateException(this + " is bound already, and KVM must know of it before that");
+        }
+        super.checkRegistration(kvmVfio);
     }
 
     private String bindRemedy(Errno errno) {

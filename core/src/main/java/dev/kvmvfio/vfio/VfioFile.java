@@ -1,32 +1,20 @@
 package dev.kvmvfio.vfio;
 
 import dev.kvmvfio.kernel.FileDescriptor;
-import dev.kvmvfio.kernel.Handle;
+import dev.kvmvfio.kernel.FileHandle;
 
 /** A file of VFIO that KVM can be told about: a device's cdev, or a group. */
-public abstract sealed class VfioFile extends Handle permits VfioCdev, VfioGroup {
-    private final FileDescriptor fd;
+public abstract sealed class VfioFile extends FileHandle permits VfioCdev, VfioGroup {
 
     VfioFile(FileDescriptor fd) {
-        this.fd = fd;
+        super(fd);
     }
 
-    /**
-     * The open file, for an ioctl that this library does not wrap.
-     *
-     * @return owned by this object
-     */
-    public final FileDescriptor fd() {
-        return fd;
-    }
-
-    @Override
-    protected void release() {
-        fd.close();
-    }
-
-    @Override
-    public String toString() {
-        return fd.toString();
+    /** The kernel would take both, and tell devices of the later one only. */
+    void checkRegistration(KvmVfioDevice kvmVfio) {
+        if (children().stream()
+                .anyMatch(child -> child instanceof Registration<?> other && other.kvmVfio() != kvmVfio)) {
+            throw new IllegalStateException(this + " is registered with another VM: close that registration first");
+        }
     }
 }

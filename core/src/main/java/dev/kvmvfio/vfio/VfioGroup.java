@@ -100,10 +100,10 @@ public final class VfioGroup extends VfioFile {
      * @throws KernelException when the kernel refuses; {@code ENODEV} when the group has no such device
      */
     public VfioDevice openDeviceWithoutKvm(VfioContainer container, PciAddress address) {
-        return adopt(openDevice(container, address, null));
+        return adopt(openDeviceFor(null, container, address));
     }
 
-    VfioDevice openDevice(VfioContainer container, PciAddress address, RegisteredGroup registration) {
+    VfioDevice openDeviceFor(RegisteredGroup registration, VfioContainer container, PciAddress address) {
         Membership joined = membership;
         if (joined == null || joined.container() != container) {
             throw new IllegalArgumentException(this + " is not in " + container + ": add it there first");
