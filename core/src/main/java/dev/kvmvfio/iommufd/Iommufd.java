@@ -29,7 +29,6 @@ public final class Iommufd extends FileHandle {
     private static final Ioctl DESTROY = new Ioctl("IOMMU_DESTROY", iommufd_h.IOMMU_DESTROY());
     private static final Ioctl IOAS_ALLOC = new Ioctl("IOMMU_IOAS_ALLOC", iommufd_h.IOMMU_IOAS_ALLOC());
 
-
     private Iommufd(FileDescriptor fd) {
         super(fd);
     }

@@ -25,7 +25,6 @@ public final class Kvm extends FileHandle {
     private static final Ioctl CHECK_EXTENSION = new Ioctl("KVM_CHECK_EXTENSION", kvm_h.KVM_CHECK_EXTENSION());
     private static final Ioctl CREATE_VM = new Ioctl("KVM_CREATE_VM", kvm_h.KVM_CREATE_VM());
 
-
     private Kvm(FileDescriptor fd) {
         super(fd);
     }

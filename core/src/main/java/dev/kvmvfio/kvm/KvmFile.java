@@ -22,7 +22,6 @@ public abstract sealed class KvmFile extends FileHandle permits Vm, Vcpu, KvmDev
     private static final Ioctl GET_DEVICE_ATTR = new Ioctl("KVM_GET_DEVICE_ATTR", kvm_h.KVM_GET_DEVICE_ATTR());
     private static final long HAS_DEVICE_ATTR = kvm_h.KVM_HAS_DEVICE_ATTR();
 
-
     KvmFile(FileDescriptor fd) {
         super(fd);
     }
