@@ -20,6 +20,13 @@ debian_package() {
     "$lab_parts/../debian-package" --arch amd64 "$@" || fail "cannot get these packages of Debian: $*"
 }
 
+# find_program FOLDER PATH: sets the array `program` to the command that runs a program out of the folder of a package
+# that was unpacked with its dependencies, with the libraries of that folder.
+find_program() {
+    # shellcheck disable=SC2034 # the caller's
+    program=("$1/usr/lib64/ld-linux-x86-64.so.2" --library-path "$1/usr/lib/x86_64-linux-gnu" "$1/$2")
+}
+
 # digest FILE…: prints a name for the content of the files.
 digest() {
     cat "$@" | sha256sum | cut -c 1-12
