@@ -3,7 +3,6 @@ package dev.kvmvfio.iommufd;
 import dev.kvmvfio.bindings.iommufd.iommu_destroy;
 import dev.kvmvfio.bindings.iommufd.iommu_ioas_alloc;
 import dev.kvmvfio.bindings.iommufd.iommufd_h;
-import dev.kvmvfio.bindings.system.system_h;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.FileHandle;
@@ -51,15 +50,13 @@ public final class Iommufd extends FileHandle {
      * @throws KernelException when it cannot be opened; the message says what to do
      */
     public static Iommufd open(Kernel kernel) {
-        return new Iommufd(FileDescriptor.open(kernel, PATH, system_h.O_RDWR(), Iommufd::openRemedy));
+        return new Iommufd(FileDescriptor.openNode(kernel, PATH, Iommufd::openRemedy));
     }
 
     private static String openRemedy(Errno errno) {
         return switch (errno) {
             case ENOENT, ENODEV -> "The kernel needs CONFIG_IOMMUFD, and the module iommufd loaded; without it use the "
                     + "group interface. A container needs --device " + PATH;
-            case EACCES -> "Give the user access to the node, for example with a udev rule";
-            case EPERM -> "A device cgroup or a security module refuses it: the container needs --device " + PATH;
             default -> "";
         };
     }

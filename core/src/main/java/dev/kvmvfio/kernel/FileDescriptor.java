@@ -64,25 +64,40 @@ public final class FileDescriptor implements AutoCloseable {
      * @throws KernelException when the kernel refuses
      */
     public static FileDescriptor open(Kernel kernel, String path, int flags) {
-        return open(kernel, path, flags, _ -> "");
+        int result = kernel.open(path, flags | system_h.O_CLOEXEC());
+        if (result < 0) {
+            throw new KernelException("open", path, result);
+        }
+        return own(kernel, result, path);
     }
 
     /**
-     * {@code open(2)} of a file whose refusals have known causes.
+     * {@code open(2)} of a device node, read and write, whose refusals have known causes.
      *
      * @param kernel where to open it
      * @param path an absolute path
-     * @param flags the {@code O_} bits; close-on-exec is always added
-     * @param remedy says what to do about an errno; empty when it does not know
+     * @param remedy says what to do about an errno that means something for this node; empty otherwise
      * @return the open file
      * @throws KernelException when the kernel refuses, with the remedy
      */
-    public static FileDescriptor open(Kernel kernel, String path, int flags, Function<Errno, String> remedy) {
-        int result = kernel.open(path, flags | system_h.O_CLOEXEC());
+    public static FileDescriptor openNode(Kernel kernel, String path, Function<Errno, String> remedy) {
+        int result = kernel.open(path, system_h.O_RDWR() | system_h.O_CLOEXEC());
         if (result < 0) {
-            throw new KernelException("open", path, "", result, remedy.apply(Errno.of(-result)));
+            Errno errno = Errno.of(-result);
+            String known = remedy.apply(errno);
+            throw new KernelException("open", path, "", result, known.isEmpty() ? nodeRemedy(path, errno) : known);
         }
         return own(kernel, result, path);
+    }
+
+    private static String nodeRemedy(String path, Errno errno) {
+        return switch (errno) {
+            case EACCES ->
+                "Give the user access to the node, by its group (then log in again) or a udev rule; a container "
+                        + "needs --group-add with the number of its group";
+            case EPERM -> "A device cgroup or a security module refuses it: the container needs --device " + path;
+            default -> "";
+        };
     }
 
     /**

@@ -1,7 +1,6 @@
 package dev.kvmvfio.kvm;
 
 import dev.kvmvfio.bindings.kvm.kvm_h;
-import dev.kvmvfio.bindings.system.system_h;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.FileHandle;
@@ -49,7 +48,7 @@ public final class Kvm extends FileHandle {
      * @throws HostException when its API version is not 12
      */
     public static Kvm open(Kernel kernel) {
-        return complete(new Kvm(FileDescriptor.open(kernel, PATH, system_h.O_RDWR(), Kvm::openRemedy)),
+        return complete(new Kvm(FileDescriptor.openNode(kernel, PATH, Kvm::openRemedy)),
                 Kvm::checkApiVersion);
     }
 
@@ -66,10 +65,6 @@ public final class Kvm extends FileHandle {
             case ENOENT -> "Switch on virtualisation in the firmware and load the module kvm_intel or kvm_amd; "
                     + "a container needs --device " + PATH;
             case ENODEV, ENXIO -> "The node is there but KVM is not: load the module kvm_intel or kvm_amd";
-            case EACCES -> "Add the user to the node's group (often kvm) and log in again; "
-                    + "a container needs --group-add with that group's number";
-            case EPERM -> "A device cgroup or a security module refuses it: the container needs --device " + PATH
-                    + ":" + PATH + ":rwm";
             default -> "";
         };
     }

@@ -1,6 +1,5 @@
 package dev.kvmvfio.vfio;
 
-import dev.kvmvfio.bindings.system.system_h;
 import dev.kvmvfio.bindings.vfio.vfio_device_bind_iommufd;
 import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.iommufd.Iommufd;
@@ -49,7 +48,7 @@ public final class VfioCdev extends VfioFile {
         device.requireVfioDriver();
         Kernel kernel = device.kernel();
         String path = path(device);
-        FileDescriptor fd = FileDescriptor.open(kernel, path, system_h.O_RDWR(), VfioCdev::openRemedy);
+        FileDescriptor fd = FileDescriptor.openNode(kernel, path, VfioCdev::openRemedy);
         return complete(new VfioCdev(fd, device), _ -> checkNode(device, path, kernel.deviceNumber(path)));
     }
 
@@ -78,9 +77,6 @@ public final class VfioCdev extends VfioFile {
             case ENOENT -> "The kernel needs CONFIG_VFIO_DEVICE_CDEV (Linux 6.6 or later); without it use the group "
                     + "interface. A container needs --device with this path";
             case ENODEV -> "The device is being taken from its driver";
-            case EACCES -> "Give the user access to the node, for example with a udev rule";
-            case EPERM ->
-                "A device cgroup or a security module refuses it: the container needs --device with this path";
             default -> "";
         };
     }

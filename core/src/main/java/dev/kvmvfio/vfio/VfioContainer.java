@@ -1,6 +1,5 @@
 package dev.kvmvfio.vfio;
 
-import dev.kvmvfio.bindings.system.system_h;
 import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.bindings.vfio.vfio_iommu_type1_dma_map;
 import dev.kvmvfio.bindings.vfio.vfio_iommu_type1_dma_unmap;
@@ -70,7 +69,7 @@ public final class VfioContainer extends DmaSpace {
      */
     public static VfioContainer open(VfioGroup group, List<Integer> iommuTypes) {
         Kernel kernel = group.fd().kernel();
-        FileDescriptor fd = FileDescriptor.open(kernel, PATH, system_h.O_RDWR(), VfioContainer::openRemedy);
+        FileDescriptor fd = FileDescriptor.openNode(kernel, PATH, VfioContainer::openRemedy);
         return complete(new VfioContainer(fd), container -> {
             container.checkApiVersion();
             container.add(group);
@@ -82,8 +81,6 @@ public final class VfioContainer extends DmaSpace {
         return switch (errno) {
             case ENOENT, ENODEV -> "Load the module vfio (the kernel needs CONFIG_VFIO_CONTAINER); a container needs "
                     + "--device " + PATH;
-            case EACCES -> "Give the user access to the node";
-            case EPERM -> "A device cgroup or a security module refuses it: the container needs --device " + PATH;
             default -> "";
         };
     }

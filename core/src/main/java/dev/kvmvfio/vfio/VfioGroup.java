@@ -1,6 +1,5 @@
 package dev.kvmvfio.vfio;
 
-import dev.kvmvfio.bindings.system.system_h;
 import dev.kvmvfio.bindings.vfio.vfio_group_status;
 import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.kernel.Errno;
@@ -46,7 +45,7 @@ public final class VfioGroup extends VfioFile {
      */
     public static VfioGroup open(IommuGroup group) {
         Kernel kernel = group.kernel();
-        FileDescriptor fd = FileDescriptor.open(kernel, "/dev/vfio/" + group.number(), system_h.O_RDWR(),
+        FileDescriptor fd = FileDescriptor.openNode(kernel, "/dev/vfio/" + group.number(),
                 errno -> openRemedy(group, errno));
         return complete(new VfioGroup(fd, group), VfioGroup::checkViable);
     }
@@ -64,9 +63,6 @@ public final class VfioGroup extends VfioFile {
             case ENOENT -> "Bind a device of the group to vfio-pci, and load the module vfio; a container needs "
                     + "--device with this path. The group has " + group.describe();
             case ENODEV -> "No device of the group is bound to a VFIO driver: " + group.describe();
-            case EACCES -> "Give the user access to the node, for example with a udev rule";
-            case EPERM ->
-                "A device cgroup or a security module refuses it: the container needs --device with this path";
             default -> "";
         };
     }

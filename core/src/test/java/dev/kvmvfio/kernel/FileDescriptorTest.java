@@ -198,7 +198,7 @@ class FileDescriptorTest {
     @Test
     void aRefusedOpenSaysWhatAndWhy() {
         assertThatThrownBy(
-                () -> FileDescriptor.open(LINUX, "/dev/null/x", system_h.O_RDWR(), errno -> "It was " + errno))
+                () -> FileDescriptor.openNode(LINUX, "/dev/null/x", errno -> "It was " + errno))
                 .isInstanceOfSatisfying(KernelException.class, refused -> {
                     assertThat(refused.errno()).isEqualTo(Errno.ENOTDIR);
                     assertThat(refused.operation()).isEqualTo("open");

@@ -159,7 +159,7 @@ class LabTest {
         List<Run> runs = commands(List.of(),
                 List.of(asNobody.formatted(attach("auto")), permit + asNobody.formatted(attach("cdev")),
                         asNobody.formatted(attach("group")), "rm /dev/kvm; " + attach("auto")));
-        assertRefused(runs.subList(0, 1), "open on /dev/kvm: EACCES", "group");
+        assertRefused(runs.subList(0, 1), "open on /dev/kvm: EACCES", "by its group");
         assertRefused(runs.subList(1, 3), "ENOMEM", "RLIMIT_MEMLOCK allows this process to pin 64 KiB");
         assertRefused(runs.subList(3, 4), "open on /dev/kvm: ENOENT", "kvm_amd");
     }
