@@ -107,10 +107,11 @@ public final class Passthrough extends Handle {
     }
 
     private void attachCdev(PciDevice pci, KvmVfioDevice kvmVfio) {
-        Iommufd iommufd = Iommufd.open(pci.kernel());
-        opened(iommufd);
         VfioCdev cdev = VfioCdev.open(pci);
         opened(cdev);
+        Iommufd iommufd = Iommufd.open(pci.kernel());
+        done("open", iommufd, "");
+        closeLater(iommufd, cdev, "close");
         RegisteredCdev registered = kvmVfio.add(cdev);
         done("KVM_DEV_VFIO_FILE_ADD", kvmVfio, cdev.toString());
         undo(registered, kvmVfio, "KVM_DEV_VFIO_FILE_DEL");
@@ -137,7 +138,7 @@ public final class Passthrough extends Handle {
         done("VFIO_GROUP_SET_CONTAINER", group, "");
         done("VFIO_SET_IOMMU", container,
                 container.iommuType() == vfio_h.VFIO_TYPE1v2_IOMMU() ? "type 1 v2" : "type 1");
-        closeContainerAfter(group, container);
+        closeLater(container, group, "VFIO_GROUP_UNSET_CONTAINER", "close");
         RegisteredGroup registered = kvmVfio.add(group);
         done("KVM_DEV_VFIO_GROUP_ADD", kvmVfio, group.toString());
         undo(registered, kvmVfio, "KVM_DEV_VFIO_GROUP_DEL");
@@ -145,11 +146,11 @@ public final class Passthrough extends Handle {
         done("VFIO_GROUP_GET_DEVICE_FD", group, device.toString());
     }
 
-    /** The group was opened before its container but leaves it, and closes, before the container does. */
-    private void closeContainerAfter(VfioGroup group, VfioContainer container) {
+    /** What a device's memory is mapped in is opened after the device's file, but closes after it too. */
+    private void closeLater(Handle space, Handle file, String... calls) {
         undos.pop();
-        undo(container, container, "close");
-        undo(group, group, "VFIO_GROUP_UNSET_CONTAINER", "close");
+        undo(space, space, "close");
+        undo(file, file, calls);
     }
 
     private void map(AttachRequest.GuestMemory guest) {

@@ -116,8 +116,11 @@ class LabTest {
     @MethodSource("kernels")
     void theProgramAttachesAndDetaches(String kernel) throws Exception {
         List<String> interfaces = interfacesOf(kernel);
-        List<String> commands = Stream.concat(Stream.of("AUTO"), interfaces.stream()).map(LabTest::attach).toList();
-        List<Run> runs = commands(List.of("--kernel", kernel), commands);
+        List<String> commands = Stream.of("AUTO", "CDEV", "GROUP").map(LabTest::attach).toList();
+        List<Run> runs = new ArrayList<>(commands(List.of("--kernel", kernel), commands));
+        if (!interfaces.contains("CDEV")) {
+            assertRefused(List.of(runs.remove(1)), "open on /dev/vfio/devices/", "ENOENT", "CONFIG_VFIO_DEVICE_CDEV");
+        }
         assertThat(runs).allSatisfy(run -> {
             assertThat(run.text()).contains("1234:11e8").contains("BAR 0").contains("1 MiB");
             assertThat(run.exitCode()).isZero();
