@@ -64,6 +64,7 @@ public abstract class MappedMemory extends Handle {
      * @param length in bytes, a multiple of the page size, not zero
      * @return the address of the first byte
      * @throws IllegalArgumentException when the part is misaligned or reaches outside
+     * @throws IllegalStateException when this memory is closed
      */
     public final long addressOf(long offset, long length) {
         PageAlignment.check(kernel, "offset", offset);
@@ -72,6 +73,9 @@ public abstract class MappedMemory extends Handle {
             throw new IllegalArgumentException(
                     String.format("0x%x bytes at offset 0x%x reach outside %s", length, offset,
                             this));
+        }
+        if (!isOpen()) {
+            throw new IllegalStateException(this + " is closed");
         }
         return segment.address() + offset;
     }

@@ -60,6 +60,8 @@ class HostMemoryTest {
         assertThat(isMapped(segment.address())).isFalse();
         assertThatThrownBy(() -> segment.get(ValueLayout.JAVA_BYTE, 0)).isInstanceOf(IllegalStateException.class);
         assertThatThrownBy(() -> part.set(ValueLayout.JAVA_LONG, 0, 1)).isInstanceOf(IllegalStateException.class);
+        assertThatThrownBy(() -> memory.addressOf(0, PAGE)).isInstanceOf(IllegalStateException.class)
+                .hasMessageEndingWith("is closed");
         memory.close();
     }
 
