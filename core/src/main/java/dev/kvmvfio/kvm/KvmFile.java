@@ -42,7 +42,7 @@ public abstract sealed class KvmFile extends FileHandle permits Vm, Vcpu, KvmDev
      *
      * @param group the attribute's group
      * @param attribute the attribute within the group
-     * @param value the memory that the attribute's value is in, of the size that the attribute defines
+     * @param value the native memory that the attribute's value is in, of the size that the attribute defines
      * @throws KernelException when the kernel refuses: {@code EPERM} when nothing of this file can be set,
      *         {@code ENXIO} when it has no such attribute, or what the attribute itself answers
      */
@@ -56,7 +56,7 @@ public abstract sealed class KvmFile extends FileHandle permits Vm, Vcpu, KvmDev
      *
      * @param group the attribute's group
      * @param attribute the attribute within the group
-     * @param value the memory that the attribute's value is in
+     * @param value the native memory that the attribute's value is in
      * @return 0 or a negative errno
      */
     public final int trySetAttr(int group, long attribute, MemorySegment value) {
@@ -68,7 +68,7 @@ public abstract sealed class KvmFile extends FileHandle permits Vm, Vcpu, KvmDev
      *
      * @param group the attribute's group
      * @param attribute the attribute within the group
-     * @param value the memory that the kernel writes the value to, of the size that the attribute defines
+     * @param value the native memory that the kernel writes the value to, of the size that the attribute defines
      * @throws KernelException when the kernel refuses: {@code EPERM} when nothing of this file can be got,
      *         {@code ENXIO} when it has no such attribute, or what the attribute itself answers
      */
@@ -77,6 +77,9 @@ public abstract sealed class KvmFile extends FileHandle permits Vm, Vcpu, KvmDev
     }
 
     private int transfer(Ioctl call, int group, long attribute, MemorySegment value) {
+        if (!value.isNative()) {
+            throw new IllegalArgumentException("the value of an attribute must be native memory");
+        }
         // Not the thread's scratch memory: the value may be there.
         try (Arena arena = Arena.ofConfined()) {
             return fd().ioctl(call.request(), attr(arena, group, attribute, value.address()));
