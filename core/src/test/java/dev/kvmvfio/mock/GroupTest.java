@@ -250,7 +250,8 @@ class GroupTest {
     void iommufdServesAsContainer() {
         int group = calls.open("/dev/vfio/26");
         int iommufd = calls.open("/dev/iommu");
-        assertThat(errno(kernel.ioctl(iommufd, vfio_h.VFIO_SET_IOMMU(), TYPE1V2))).as("no group").isEqualTo(Errno.ENODEV);
+        assertThat(errno(kernel.ioctl(iommufd, vfio_h.VFIO_SET_IOMMU(), TYPE1V2))).as("no group")
+                .isEqualTo(Errno.ENODEV);
         assertThat(errno(calls.mapDma(iommufd, 0, 0, 4096))).isEqualTo(Errno.ENODEV);
         assertThat(calls.setContainer(group, iommufd)).isZero();
         assertThat(kernel.ioctl(iommufd, vfio_h.VFIO_SET_IOMMU(), TYPE1V2)).isZero();

@@ -59,7 +59,8 @@ class HostTest {
         assertThatThrownBy(() -> MockKernel.host(KernelProfile.V6_12).withoutIommu()
                 .device(DEVICE, d -> d.driver("vfio-pci")).start()).hasMessageContaining("without an IOMMU");
         assertThatThrownBy(() -> MockKernel.host(KernelProfile.V6_12)
-                .device(DEVICE, d -> d.driver("nvme").cdev("vfio0")).start()).hasMessageContaining("that driver has it not");
+                .device(DEVICE, d -> d.driver("nvme").cdev("vfio0")).start())
+                .hasMessageContaining("that driver has it not");
         assertThatThrownBy(() -> MockKernel.host(KernelProfile.V6_12).addressBits(16)).hasMessageContaining("32 to 57");
         assertThatThrownBy(() -> MockKernel.host(KernelProfile.V6_12).reserved(5, 5)).hasMessageContaining("no range");
         assertThatThrownBy(() -> MockKernel.host(KernelProfile.V6_12).reserved(0xfee0_0000L, 0xfee0_ffffL))

@@ -102,7 +102,8 @@ class IommufdTest {
         assertThat(errno(calls.mapFixed(iommufd, ioas, -PAGE, memory, 2 * PAGE))).isEqualTo(Errno.EOVERFLOW);
         assertThat(calls.mapFixed(iommufd, ioas, 0x10000, memory, 2 * PAGE)).isEqualTo(0x10000);
         assertThat(errno(calls.mapFixed(iommufd, ioas, 0x11000, memory, PAGE))).isEqualTo(Errno.EEXIST);
-        assertThat(calls.mapFixed(iommufd, ioas, 0x20001, memory + 1, 3)).as("bytes, without a device").isEqualTo(0x20001);
+        assertThat(calls.mapFixed(iommufd, ioas, 0x20001, memory + 1, 3)).as("bytes, without a device")
+                .isEqualTo(0x20001);
         assertThat(calls.unmap(iommufd, ioas, 0, -1)).isEqualTo(2 * PAGE + 3);
     }
 
@@ -117,7 +118,8 @@ class IommufdTest {
         assertThat(calls.map(iommufd, ioas, 0, memory, PAGE, READABLE)).isEqualTo(0x80000);
         allow(ioas, 0x40000, 0x40fff);
         assertThat(errno(calls.map(iommufd, ioas, 0, memory, PAGE, READABLE))).isEqualTo(Errno.ENOSPC);
-        assertThat(calls.mapFixed(iommufd, ioas, 0x100000, memory, PAGE)).as("not allowed, but chosen").isEqualTo(0x100000);
+        assertThat(calls.mapFixed(iommufd, ioas, 0x100000, memory, PAGE)).as("not allowed, but chosen")
+                .isEqualTo(0x100000);
     }
 
     private Errno allow(int ioas, long... ranges) {
@@ -208,7 +210,8 @@ class IommufdTest {
         assertThat(errno(calls.mapFixed(fd, ioas, 0xfee0_0000L, memory, PAGE))).as("reserved").isEqualTo(Errno.EINVAL);
         assertThat(errno(calls.mapFixed(fd, ioas, 1L << 39, memory, PAGE))).isEqualTo(Errno.EINVAL);
         assertThat(errno(calls.mapFixed(fd, ioas, 0, 0x10000, PAGE))).as("no memory").isEqualTo(Errno.EFAULT);
-        long readOnly = kernel.mmap(PAGE, system_h.PROT_READ(), system_h.MAP_PRIVATE() | system_h.MAP_ANONYMOUS(), -1, 0);
+        long readOnly = kernel.mmap(PAGE, system_h.PROT_READ(), system_h.MAP_PRIVATE() | system_h.MAP_ANONYMOUS(), -1,
+                0);
         assertThat(errno(calls.mapFixed(fd, ioas, 0, readOnly, PAGE))).as("read-only").isEqualTo(Errno.EFAULT);
         assertThat(calls.map(fd, ioas, 0, readOnly, PAGE, FIXED | READABLE)).isZero();
         long bar = calls.mapBar(files[0], 0, 0, PAGE);

@@ -39,7 +39,8 @@ class RecorderTest {
             assertThat(bind.result()).isZero();
             assertThat(bind.errno()).isNull();
             assertThat(trace.get(7).errno()).isEqualTo(Errno.EINVAL);
-            assertThat(trace.get(7)).asString().startsWith("ioctl VFIO_DEVICE_BIND_IOMMUFD on /dev/vfio/devices/vfio0 {")
+            assertThat(trace.get(7)).asString()
+                    .startsWith("ioctl VFIO_DEVICE_BIND_IOMMUFD on /dev/vfio/devices/vfio0 {")
                     .endsWith("= -EINVAL");
             assertThat(trace.getLast()).hasToString("close on fd " + kvm + " {fd=" + kvm + "} = -EBADF");
             kernel.clearTrace();
