@@ -29,6 +29,7 @@ final class Edu implements BarRegisters {
     private static final int BUFFER_SIZE = 4096;
     private static final long DMA_MASK = (1L << 28) - 1;
     private static final long NOTHING = -1L;
+    private static final long TOO_NARROW = 0;
 
     private final MemorySegment buffer = MemorySegment.ofArray(new byte[BUFFER_SIZE]);
     private int inverted;
@@ -43,7 +44,10 @@ final class Edu implements BarRegisters {
     @Override
     public long read(PciEndpoint device, long offset, int size) {
         boolean dma = offset >= DMA_SOURCE;
-        if (size != Integer.BYTES && !(dma && size == Long.BYTES)) {
+        if (size < Integer.BYTES) {
+            return TOO_NARROW;
+        }
+        if (size != Integer.BYTES && !dma) {
             return NOTHING;
         }
         return switch ((int) offset) {

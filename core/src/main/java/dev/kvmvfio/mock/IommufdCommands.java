@@ -209,8 +209,10 @@ final class IommufdCommands {
 
     /** Names user memory to be mapped. */
     static Ioas.Piece userPages(IommufdFile file, long address, long length, boolean forWriting) {
+        boolean wraps = Long.compareUnsigned(address + length, address) < 0;
+        Refusal.when(wraps && file.machine().profile().atLeast(KernelProfile.V7_2), EOVERFLOW);
         Refusal.when(length == 0 || Long.compareUnsigned(length, LAST - PhysicalMemory.PAGE) > 0, EINVAL);
-        Refusal.when(Long.compareUnsigned(address + length, address) < 0, EOVERFLOW);
+        Refusal.when(wraps, EOVERFLOW);
         return new Ioas.Piece(new Pages(file.machine(), address, length, forWriting, false, file.accounting()), 0,
                 length);
     }

@@ -18,6 +18,8 @@ final class MemorySlots {
     /** The ordinary one, and the one of system management mode. */
     static final int ADDRESS_SPACES = 2;
     private static final long MOST_PAGES = (1L << 31) - 1;
+    /** What the widest processors can address. */
+    private static final long END_OF_MEMORY = 1L << 52;
 
     private final Machine machine;
     private final Map<Integer, Slot> slots = new HashMap<>();
@@ -82,6 +84,8 @@ final class MemorySlots {
                 || slot.readOnly() != old.readOnly()), EINVAL);
         Refusal.when(slots.values().stream()
                 .anyMatch(other -> other != old && other.sameAddressSpace(slot) && other.overlaps(slot)), EEXIST);
+        boolean placed = old == null || old.guestAddress != slot.guestAddress;
+        Refusal.when(placed && Long.compareUnsigned(slot.guestAddress + slot.size, END_OF_MEMORY) > 0, EINVAL);
     }
 
     /** Answers that nothing was written, because no guest code runs here. */

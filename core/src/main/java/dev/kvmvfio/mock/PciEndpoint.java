@@ -51,10 +51,12 @@ public final class PciEndpoint {
      * Sends a message: MSI or MSI-X, whichever is enabled.
      *
      * @param vector the number of the interrupt, from 0
-     * @return false when the program enabled neither or has no eventfd there, and the message is lost
+     * @return false when the message is lost: the program enabled neither, has no eventfd there, or did not allow the
+     *         device to write to memory, which a message is, in the command register
      */
     public boolean sendMessage(int vector) {
-        return machine.locked(() -> interrupts().stream().anyMatch(interrupts -> interrupts.message(vector)));
+        return machine.locked(
+                () -> isBusMaster() && interrupts().stream().anyMatch(interrupts -> interrupts.message(vector)));
     }
 
     /**

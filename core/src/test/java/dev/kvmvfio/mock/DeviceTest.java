@@ -275,6 +275,8 @@ class DeviceTest {
         int second = calls.eventFd();
         assertThat(endpoint.sendMessage(0)).as("not enabled").isFalse();
         assertThat(calls.setIrqs(device, MSIX, 1, EVENTFD | TRIGGER, 2, first, second)).isZero();
+        assertThat(endpoint.sendMessage(2)).as("a message is a write to memory").isFalse();
+        calls.setBusMaster(device);
         assertThat(endpoint.sendMessage(2)).isTrue();
         assertThat(calls.take(second)).isEqualTo(1);
         assertThat(calls.take(first)).isZero();

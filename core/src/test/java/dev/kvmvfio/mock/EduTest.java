@@ -93,6 +93,7 @@ class EduTest {
 
     @Test
     void anInterruptAsAMessage() {
+        calls.setBusMaster(device);
         calls.setIrqs(device, MSI, 0, EVENTFD | TRIGGER, 1, eventFd);
         write(0x60, 1);
         write(0x60, 2);
