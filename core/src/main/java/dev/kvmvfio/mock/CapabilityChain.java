@@ -48,9 +48,13 @@ final class CapabilityChain {
         return start + (int) capabilities.stream().mapToLong(MemorySegment::byteSize).sum();
     }
 
-    void write(Argument argument) {
+    /** Writes the capabilities that fit into the user's room; a chain may be cut off there. */
+    void write(Argument argument, long room) {
         long offset = start;
         for (MemorySegment capability : capabilities) {
+            if (offset + capability.byteSize() > room) {
+                return;
+            }
             argument.write(offset, capability);
             offset += capability.byteSize();
         }

@@ -7,7 +7,9 @@ import java.util.Collection;
  * a program may change. Writes to BARs never reach the device, so the usual way to find a BAR's size works.
  */
 final class ConfigSpace {
-    static final int SIZE = 4096;
+    private static final int CONVENTIONAL_SIZE = 256;
+    private static final int EXPRESS_SIZE = 4096;
+
     static final int COMMAND = 0x04;
     static final int IO = 0x1;
     static final int MEMORY = 0x2;
@@ -25,12 +27,16 @@ final class ConfigSpace {
     private static final int MSIX = 0x70;
     private static final int EXPRESS = 0x80;
 
-    private final byte[] initial = new byte[SIZE];
-    private final byte[] writable = new byte[SIZE];
-    private final byte[] content = new byte[SIZE];
+    private final byte[] initial;
+    private final byte[] writable;
+    private final byte[] content;
     private int lastCapability = CAPABILITIES;
 
     ConfigSpace(MockDevice device, Collection<Bar.Spec> bars) {
+        int size = device.isExpress() ? EXPRESS_SIZE : CONVENTIONAL_SIZE;
+        initial = new byte[size];
+        writable = new byte[size];
+        content = new byte[size];
         put(0x00, 2, device.vendor());
         put(0x02, 2, device.deviceId());
         put(0x08, 1, device.revision());
@@ -49,7 +55,9 @@ final class ConfigSpace {
         if (device.msiX() != null) {
             addMsiX(device.msiX());
         }
-        addExpress(device.hasReset());
+        if (device.isExpress()) {
+            addExpress(device.hasReset());
+        }
         open(bars);
     }
 
@@ -111,10 +119,14 @@ final class ConfigSpace {
 
     /** What the driver does when a device is opened: BARs on, bus mastering off, everything else as after power-on. */
     void open(Collection<Bar.Spec> bars) {
-        System.arraycopy(initial, 0, content, 0, SIZE);
+        System.arraycopy(initial, 0, content, 0, initial.length);
         boolean io = bars.stream().anyMatch(Bar.Spec::io);
         boolean memory = bars.stream().anyMatch(bar -> !bar.io());
         content[COMMAND] = (byte) ((io ? IO : 0) | (memory ? MEMORY : 0));
+    }
+
+    int size() {
+        return content.length;
     }
 
     int command() {

@@ -66,7 +66,7 @@ final class Container {
                 && !machine.profile().atLeast(KernelProfile.V7_2);
         boolean always = extension == vfio_h.VFIO_TYPE1_IOMMU() || extension == vfio_h.VFIO_TYPE1v2_IOMMU()
                 || extension == vfio_h.VFIO_UNMAP_ALL() || nesting;
-        boolean whenSet = extension == vfio_h.VFIO_UPDATE_VADDR() || extension == vfio_h.VFIO_DMA_CC_IOMMU();
+        boolean whenSet = extension == vfio_h.VFIO_UPDATE_VADDR();
         return always || whenSet && type1 != null ? 1 : 0;
     }
 }

@@ -193,6 +193,7 @@ final class DeviceFile extends OpenFile implements KvmVfio.VfioFile {
         int index = vfio_irq_info.index(info);
         Refusal.when(Integer.compareUnsigned(vfio_irq_info.argsz(info), (int) info.byteSize()) < 0
                 || Integer.compareUnsigned(index, vfio_h.VFIO_PCI_NUM_IRQS()) >= 0, EINVAL);
+        Refusal.when(index == VfioInterrupts.ERROR && device.interrupts().count(index) == 0, EINVAL);
         int flags = vfio_h.VFIO_IRQ_INFO_EVENTFD();
         if (index == VfioInterrupts.INTX) {
             flags |= vfio_h.VFIO_IRQ_INFO_MASKABLE() | vfio_h.VFIO_IRQ_INFO_AUTOMASKED();

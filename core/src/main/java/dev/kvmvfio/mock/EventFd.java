@@ -13,7 +13,7 @@ import java.util.List;
  * An eventfd. VFIO and KVM keep the object and not the file: it goes on existing for them when the last number is
  * closed, and they are told.
  */
-final class EventFd extends OpenFile {
+final class EventFd extends AnonymousFile {
     /** The counter never gets to the highest 64-bit number. */
     private static final long LARGEST = -2;
     private static final long FORBIDDEN = -1;
@@ -66,7 +66,9 @@ final class EventFd extends OpenFile {
         waiters.add(waiter);
     }
 
+    /** Whoever waited here takes what is there when it leaves. */
     void removeWaiter(Waiter waiter) {
+        take();
         waiters.remove(waiter);
     }
 

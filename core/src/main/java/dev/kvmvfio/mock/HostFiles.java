@@ -146,8 +146,7 @@ final class HostFiles {
     }
 
     private static String folder(PciFunction function) {
-        return "/sys/devices/pci" + function.address().substring(0, function.address().lastIndexOf(':')) + "/"
-                + function.address();
+        return "/sys/devices/pci" + function.busName() + "/" + function.address();
     }
 
     private void addDevice(FileTree files, PciFunction function) {

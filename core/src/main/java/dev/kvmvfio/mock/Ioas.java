@@ -126,7 +126,13 @@ final class Ioas extends IommufdObject implements Machine.Holder {
         int done = 0;
         try {
             for (; done < areas.size(); done++) {
-                areas.get(done).pages().pin();
+                IovaMap.Area area = areas.get(done);
+                area.pages().pin();
+                if (!area.readable() && !area.writable()) {
+                    // An IOMMU has no entries that allow nothing.
+                    area.pages().unpin();
+                    throw Refusal.of(EINVAL);
+                }
             }
         } catch (Refusal refused) {
             areas.subList(0, done).forEach(area -> area.pages().unpin());
@@ -182,9 +188,9 @@ final class Ioas extends IommufdObject implements Machine.Holder {
         long pageOffset = address & PhysicalMemory.PAGE - 1;
         List<Iommu.Range> used = new ArrayList<>(allReserved());
         map.areas().forEach(area -> used.add(new Iommu.Range(area.start(), area.last())));
-        List<Iommu.Range> places = allowed.isEmpty()
-                ? List.of(new Iommu.Range(PhysicalMemory.PAGE, LAST - PhysicalMemory.PAGE))
-                : allowed;
+        used.add(new Iommu.Range(0, PhysicalMemory.PAGE - 1));
+        used.add(new Iommu.Range(LAST - PhysicalMemory.PAGE + 1, LAST));
+        List<Iommu.Range> places = allowed.isEmpty() ? List.of(new Iommu.Range(0, LAST)) : allowed;
         for (Iommu.Range place : places) {
             for (Iommu.Range hole : Iommu.without(place.start(), place.last(), used)) {
                 long start = hole.start() + step - 1 & -step | pageOffset;
@@ -226,6 +232,10 @@ final class Ioas extends IommufdObject implements Machine.Holder {
 
     long unmapAll() {
         return unmap(0, LAST);
+    }
+
+    long mappedBytes() {
+        return map.areas().stream().mapToLong(IovaMap.Area::length).sum();
     }
 
     /** Splits the area that holds an address, so that this address is a part's last. */

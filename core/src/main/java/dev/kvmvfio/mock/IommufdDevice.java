@@ -2,8 +2,6 @@ package dev.kvmvfio.mock;
 
 import static dev.kvmvfio.kernel.Errno.EINVAL;
 
-import java.util.function.UnaryOperator;
-
 /** A device that is bound to an iommufd, and the page table that it is attached to. */
 final class IommufdDevice extends IommufdObject {
     private final PciFunction function;
@@ -15,40 +13,80 @@ final class IommufdDevice extends IommufdObject {
         this.group = group;
         // VFIO uses the object until it unbinds the device, so no program can destroy it.
         addUser();
+        file.get();
+    }
+
+    /** A way of coming to a page table; it answers the table that was left, or null. */
+    private interface Move {
+        Hwpt to(Hwpt table);
+
+        /** The same, with a table that has to be filled yet. */
+        Hwpt toNew(Hwpt table);
+    }
+
+    /** Of a device that is nowhere. What the device forbids counts before the table is filled. */
+    private final class Attachment implements Move {
+        @Override
+        public Hwpt to(Hwpt table) {
+            group.attach(IommufdDevice.this, table);
+            return null;
+        }
+
+        @Override
+        public Hwpt toNew(Hwpt table) {
+            to(table);
+            try {
+                table.fill();
+            } catch (Refusal refused) {
+                group.detach(IommufdDevice.this);
+                throw refused;
+            }
+            return null;
+        }
+    }
+
+    /** Of a device that is attached already, and so never is without a table. */
+    private final class Replacement implements Move {
+        @Override
+        public Hwpt to(Hwpt table) {
+            return group.replace(IommufdDevice.this, table);
+        }
+
+        @Override
+        public Hwpt toNew(Hwpt table) {
+            table.fill();
+            return to(table);
+        }
     }
 
     /** Attaches to a page table, or to an address space by a page table that is found or made; answers its number. */
     int attach(int id) {
-        int hwpt = change(id, table -> {
-            group.attach(this, table);
-            return null;
-        });
+        int hwpt = move(id, new Attachment());
         addUser();
         return hwpt;
     }
 
     /** Moves to another page table or address space. */
     int replace(int id) {
-        return change(id, table -> group.replace(this, table));
+        return move(id, new Replacement());
     }
 
-    /** The step answers the page table that was left, or null. */
-    private int change(int id, UnaryOperator<Hwpt> step) {
+    private int move(int id, Move move) {
         IommufdObject target = file().get(id, IommufdObject.class);
         return switch (target) {
             case Hwpt table -> {
-                drop(step.apply(table));
+                drop(move.to(table));
                 yield table.id();
             }
-            case Ioas ioas -> change(ioas, step);
+            case Ioas ioas -> move(ioas, move);
             default -> throw Refusal.of(EINVAL);
         };
     }
 
-    private int change(Ioas ioas, UnaryOperator<Hwpt> step) {
+    private int move(Ioas ioas, Move move) {
         for (Hwpt table : ioas.automaticTables()) {
             try {
-                drop(step.apply(table));
+                drop(move.to(table));
                 return table.id();
             } catch (Refusal refused) {
                 if (refused != Refusal.of(EINVAL)) {
@@ -57,15 +95,14 @@ final class IommufdDevice extends IommufdObject {
                 // This table does not suit the device; another may.
             }
         }
-        return changeToNew(ioas, step);
+        return moveToNew(ioas, move);
     }
 
-    private int changeToNew(Ioas ioas, UnaryOperator<Hwpt> step) {
+    private int moveToNew(Ioas ioas, Move move) {
         Hwpt table = file().add(new Hwpt(file(), ioas, true));
         Hwpt old;
         try {
-            table.fill();
-            old = step.apply(table);
+            old = move.toNew(table);
         } catch (Refusal refused) {
             file().remove(table);
             throw refused;
@@ -80,6 +117,10 @@ final class IommufdDevice extends IommufdObject {
         }
     }
 
+    boolean isOf(IommuGroup iommuGroup) {
+        return function.group() == iommuGroup;
+    }
+
     void detach() {
         drop(group.detach(this));
         removeUser();
@@ -92,5 +133,6 @@ final class IommufdDevice extends IommufdObject {
     @Override
     void destroy() {
         function.group().release();
+        file().put();
     }
 }

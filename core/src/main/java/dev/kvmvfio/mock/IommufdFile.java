@@ -2,8 +2,10 @@ package dev.kvmvfio.mock;
 
 import static dev.kvmvfio.kernel.Errno.EBADFD;
 import static dev.kvmvfio.kernel.Errno.EBUSY;
+import static dev.kvmvfio.kernel.Errno.EINVAL;
 import static dev.kvmvfio.kernel.Errno.ENODEV;
 import static dev.kvmvfio.kernel.Errno.ENOENT;
+import static dev.kvmvfio.kernel.Errno.ENXIO;
 import static dev.kvmvfio.kernel.Errno.EPERM;
 
 import java.util.HashMap;
@@ -35,6 +37,14 @@ final class IommufdFile extends OpenFile {
     @Override
     Ioctls<?> ioctls() {
         return IommufdCommands.IOCTLS;
+    }
+
+    /** Later kernels map parts of an IOMMU's own queues, which this one does not have. */
+    @Override
+    Mapping mmap(MappingRequest request) {
+        boolean queues = machine.profile().atLeast(KernelProfile.V7_2);
+        Refusal.when(queues && !request.shared(), EINVAL);
+        throw Refusal.of(queues ? ENXIO : ENODEV);
     }
 
     Machine machine() {
@@ -85,6 +95,12 @@ final class IommufdFile extends OpenFile {
             compatIoas = null;
         }
         object.destroy();
+    }
+
+    /** Whether a device of a group is bound here. */
+    boolean hasGroup(IommuGroup group) {
+        return objects.values().stream()
+                .anyMatch(object -> object instanceof IommufdDevice device && device.isOf(group));
     }
 
     List<Ioas> ioases() {

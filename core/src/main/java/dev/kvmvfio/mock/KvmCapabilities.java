@@ -37,7 +37,8 @@ final class KvmCapabilities {
     }
 
     static int of(KernelProfile profile, long capability) {
-        if (capability == kvm_h.KVM_CAP_USER_MEMORY2()) {
+        // 6.1 has KVM_CREATE_DEVICE, and does not tell of it on x86-64.
+        if (capability == kvm_h.KVM_CAP_USER_MEMORY2() || capability == kvm_h.KVM_CAP_DEVICE_CTRL()) {
             return profile.atLeast(KernelProfile.V6_12) ? 1 : 0;
         }
         return VALUES.getOrDefault(capability, 0);

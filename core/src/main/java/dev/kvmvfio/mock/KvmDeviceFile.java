@@ -9,7 +9,7 @@ import dev.kvmvfio.bindings.kvm.kvm_h;
 import java.lang.foreign.MemorySegment;
 
 /** The file of the one KVM device that x86-64 has: KVM-VFIO, which only takes attributes. */
-final class KvmDeviceFile extends OpenFile {
+final class KvmDeviceFile extends AnonymousFile {
     static final String ADD = "KVM_DEV_VFIO_FILE_ADD";
     static final String DELETE = "KVM_DEV_VFIO_FILE_DEL";
 

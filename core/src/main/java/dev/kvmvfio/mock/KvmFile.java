@@ -1,9 +1,12 @@
 package dev.kvmvfio.mock;
 
 import static dev.kvmvfio.kernel.Errno.EINVAL;
+import static dev.kvmvfio.kernel.Errno.ENXIO;
 
+import dev.kvmvfio.bindings.kvm.kvm_device_attr;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_x86_64_h;
+import java.lang.foreign.MemorySegment;
 
 /** {@code /dev/kvm}. */
 final class KvmFile extends OpenFile {
@@ -27,8 +30,8 @@ final class KvmFile extends OpenFile {
             .notModelled("KVM_GET_MSR_INDEX_LIST", kvm_x86_64_h.KVM_GET_MSR_INDEX_LIST())
             .notModelled("KVM_GET_MSR_FEATURE_INDEX_LIST", kvm_x86_64_h.KVM_GET_MSR_FEATURE_INDEX_LIST())
             .notModelled("KVM_GET_MSRS", kvm_x86_64_h.KVM_GET_MSRS())
-            .notModelled("KVM_GET_DEVICE_ATTR", kvm_h.KVM_GET_DEVICE_ATTR())
-            .notModelled("KVM_HAS_DEVICE_ATTR", kvm_h.KVM_HAS_DEVICE_ATTR());
+            .on("KVM_GET_DEVICE_ATTR", kvm_h.KVM_GET_DEVICE_ATTR(), kvm_device_attr.layout(), KvmFile::processorAttr)
+            .on("KVM_HAS_DEVICE_ATTR", kvm_h.KVM_HAS_DEVICE_ATTR(), kvm_device_attr.layout(), KvmFile::processorAttr);
 
     private final Machine machine;
 
@@ -42,14 +45,14 @@ final class KvmFile extends OpenFile {
         return IOCTLS;
     }
 
-    @Override
-    long pread(Buffer buffer, long offset) {
-        throw Refusal.of(EINVAL);
-    }
-
-    @Override
-    long pwrite(Buffer buffer, long offset) {
-        throw Refusal.of(EINVAL);
+    /** Tells of the processor's extended state and of its encryption, and knows nothing else. */
+    private static long processorAttr(KvmFile file, Argument argument) {
+        MemorySegment attr = argument.read(0, kvm_device_attr.sizeof());
+        int group = kvm_device_attr.group(attr);
+        if ((group == 0 || group == kvm_x86_64_h.KVM_X86_GRP_SEV()) && kvm_device_attr.attr(attr) == 0) {
+            throw new NotModelledException("an attribute of the processor");
+        }
+        throw Refusal.of(ENXIO);
     }
 
     private long createVm(Argument argument) {

@@ -37,6 +37,8 @@ public final class MockDevice {
     private boolean intx = true;
     private int msiVectors;
     private MsiX msiX;
+    private boolean express = true;
+    private boolean behindBridge;
     private boolean reset = true;
     private boolean needsVm;
 
@@ -281,6 +283,27 @@ public final class MockDevice {
     }
 
     /**
+     * A device of conventional PCI, not PCI Express: its configuration space has 256 bytes, and it reports no errors.
+     *
+     * @return this
+     */
+    public MockDevice withoutExpress() {
+        express = false;
+        return this;
+    }
+
+    /**
+     * A device on a bus behind a bridge, which can be reset together with all devices there ("hot reset"). Otherwise it
+     * sits on a root bus.
+     *
+     * @return this
+     */
+    public MockDevice behindBridge() {
+        behindBridge = true;
+        return this;
+    }
+
+    /**
      * A device that cannot be reset by itself.
      *
      * @return this
@@ -303,13 +326,13 @@ public final class MockDevice {
 
     /**
      * QEMU's teaching device: registers that compute a factorial, raise interrupts and do DMA. Its BAR 0 has 1 MiB and
-     * cannot be mapped, see {@link BarRegisters}. It has INTx, one MSI and no reset.
+     * cannot be mapped, see {@link BarRegisters}. It is a device of conventional PCI with INTx, one MSI and no reset.
      *
      * @return this
      */
     public MockDevice edu() {
         return id(0x1234, 0x11e8).classCode(0x00ff00).revision(0x10).registers(0, 1 << 20, new Edu()).msi(1)
-                .withoutReset();
+                .withoutExpress().withoutReset();
     }
 
     String address() {
@@ -373,6 +396,14 @@ public final class MockDevice {
     /** The MSI-X table, or null. */
     MsiX msiX() {
         return msiX;
+    }
+
+    boolean isBehindBridge() {
+        return behindBridge;
+    }
+
+    boolean isExpress() {
+        return express;
     }
 
     boolean hasReset() {

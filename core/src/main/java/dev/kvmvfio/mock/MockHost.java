@@ -3,6 +3,7 @@ package dev.kvmvfio.mock;
 import dev.kvmvfio.kernel.Errno;
 import java.util.ArrayList;
 import java.util.EnumSet;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -189,6 +190,7 @@ public final class MockHost {
     public MockKernel start() {
         checkDrivers();
         checkNames();
+        checkBuses();
         return new MockKernel(new Machine(this));
     }
 
@@ -210,6 +212,18 @@ public final class MockHost {
         for (MockDevice device : devices.values()) {
             if (device.vfioIndex() != null && !names.add(device.vfioIndex())) {
                 throw new IllegalArgumentException("there are two devices named vfio" + device.vfioIndex());
+            }
+        }
+    }
+
+    private void checkBuses() {
+        Map<String, Boolean> bridges = new HashMap<>();
+        for (MockDevice device : devices.values()) {
+            String bus = device.address().substring(0, device.address().lastIndexOf(':'));
+            Boolean other = bridges.putIfAbsent(bus, device.isBehindBridge());
+            if (other != null && other != device.isBehindBridge()) {
+                throw new IllegalArgumentException(
+                        "bus " + bus + " is behind a bridge for one device, and for another not");
             }
         }
     }

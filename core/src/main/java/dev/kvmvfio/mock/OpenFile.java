@@ -2,7 +2,6 @@ package dev.kvmvfio.mock;
 
 import static dev.kvmvfio.kernel.Errno.EINVAL;
 import static dev.kvmvfio.kernel.Errno.ENODEV;
-import static dev.kvmvfio.kernel.Errno.ESPIPE;
 
 import dev.kvmvfio.bindings.system.system_h;
 import java.lang.foreign.MemorySegment;
@@ -64,11 +63,11 @@ abstract class OpenFile {
     }
 
     long pread(Buffer buffer, long offset) {
-        throw Refusal.of(ESPIPE);
+        throw Refusal.of(EINVAL);
     }
 
     long pwrite(Buffer buffer, long offset) {
-        throw Refusal.of(ESPIPE);
+        throw Refusal.of(EINVAL);
     }
 
     Mapping mmap(MappingRequest request) {

@@ -33,6 +33,11 @@ final class PciFunction {
         return description.address();
     }
 
+    /** The domain and the bus, as an address begins with them. */
+    String busName() {
+        return address().substring(0, address().lastIndexOf(':'));
+    }
+
     MockDevice description() {
         return description;
     }
@@ -87,7 +92,9 @@ final class PciFunction {
     /** What {@code vfio-pci} does with the hardware at the first open. */
     void enable() {
         config.open(description.bars());
-        reset();
+        if (description.hasReset()) {
+            reset();
+        }
     }
 
     void disable() {
@@ -95,10 +102,8 @@ final class PciFunction {
     }
 
     void reset() {
-        if (description.hasReset()) {
-            endpoint.lowerIntx();
-            bars.values().forEach(Bar::reset);
-        }
+        endpoint.lowerIntx();
+        bars.values().forEach(Bar::reset);
     }
 
     Machine machine() {

@@ -80,7 +80,7 @@ final class Type1 implements Machine.Holder {
         if (Integer.compareUnsigned(argsz, chain.end()) < 0) {
             vfio_iommu_type1_info.argsz(info, chain.end());
         } else {
-            chain.write(argument);
+            chain.write(argument, chain.end());
             vfio_iommu_type1_info.cap_offset(info, (int) info.byteSize());
         }
         argument.write(0, info.asSlice(0, Math.min(Integer.toUnsignedLong(argsz), info.byteSize())));

@@ -10,7 +10,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /** The file of a virtual processor. It can be made and mapped; running guest code is not modelled. */
-final class VcpuFile extends OpenFile {
+final class VcpuFile extends AnonymousFile {
     static final Ioctls<VcpuFile> IOCTLS = new Ioctls<>(VcpuFile.class, EINVAL)
             .on("KVM_SET_DEVICE_ATTR", kvm_h.KVM_SET_DEVICE_ATTR(), kvm_device_attr.layout(), VcpuFile::setAttr)
             .on("KVM_GET_DEVICE_ATTR", kvm_h.KVM_GET_DEVICE_ATTR(), kvm_device_attr.layout(), VcpuFile::getAttr)
@@ -67,7 +67,9 @@ final class VcpuFile extends OpenFile {
 
     @Override
     Mapping mmap(MappingRequest request) {
-        Refusal.when(request.offset() + request.length() > KvmFile.VCPU_MMAP_SIZE, EINVAL);
+        if (request.offset() + request.length() > KvmFile.VCPU_MMAP_SIZE) {
+            throw new NotModelledException("a mapping of pages that a vCPU does not have, whose use is fatal,");
+        }
         return new Mapping(run, request.offset(), request.length(), request.writable(), this);
     }
 

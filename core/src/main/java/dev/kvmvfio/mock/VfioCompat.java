@@ -40,8 +40,8 @@ final class VfioCompat {
     private static long checkExtension(IommufdFile file, Argument argument) {
         long extension = argument.number();
         if (extension == vfio_h.VFIO_DMA_CC_IOMMU()) {
-            file.compatIoas();
-            return 1;
+            // As long as there is no page table, none of them lacks it.
+            return file.compatIoas().hasTables() ? 0 : 1;
         }
         boolean supported = isType1(extension) || extension == vfio_h.VFIO_UNMAP_ALL()
                 || extension == vfio_h.VFIO_NOIOMMU_IOMMU();
@@ -72,8 +72,8 @@ final class VfioCompat {
         chain.add(vfio_h.VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE(), ranges(ioas.usable()));
         vfio_iommu_type1_info.flags(info, vfio_h.VFIO_IOMMU_INFO_PGSIZES() | vfio_h.VFIO_IOMMU_INFO_CAPS());
         vfio_iommu_type1_info.iova_pgsizes(info, ioas.hasTables() ? Iommu.PAGE_SIZES : -PhysicalMemory.PAGE);
+        chain.write(argument, Integer.toUnsignedLong(argsz));
         if (Integer.compareUnsigned(argsz, chain.end()) >= 0) {
-            chain.write(argument);
             vfio_iommu_type1_info.cap_offset(info, (int) info.byteSize());
         }
         vfio_iommu_type1_info.argsz(info, chain.end());
@@ -119,24 +119,31 @@ final class VfioCompat {
         Ioas ioas = file.compatIoas();
         long iova = vfio_iommu_type1_dma_unmap.iova(unmap);
         long size = vfio_iommu_type1_dma_unmap.size(unmap);
-        long unmapped = (flags & all) != 0 ? unmapAll(ioas, iova, size) : unmapRange(ioas, iova, size);
-        vfio_iommu_type1_dma_unmap.size(unmap, unmapped);
-        argument.write(0, unmap);
+        Refusal.when((flags & all) != 0 && (iova != 0 || size != 0), EINVAL);
+        if ((flags & all) == 0) {
+            cut(ioas, iova, size);
+        }
+        long before = ioas.mappedBytes();
+        try {
+            if ((flags & all) != 0) {
+                ioas.unmapAll();
+            } else {
+                IommufdCommands.unmapRange(ioas, iova, size);
+            }
+        } finally {
+            // A call that fails half-way tells how far it came.
+            vfio_iommu_type1_dma_unmap.size(unmap, before - ioas.mappedBytes());
+            argument.write(0, unmap);
+        }
         return 0;
     }
 
-    private static long unmapAll(Ioas ioas, long iova, long size) {
-        Refusal.when(iova != 0 || size != 0, EINVAL);
-        return ioas.unmapAll();
-    }
-
-    private static long unmapRange(Ioas ioas, long iova, long size) {
+    private static void cut(Ioas ioas, long iova, long size) {
         if (!ioas.usesLargePages()) {
             ioas.cut(iova + size - 1);
             if (iova != 0) {
                 ioas.cut(iova - 1);
             }
         }
-        return IommufdCommands.unmapRange(ioas, iova, size);
     }
 }

@@ -55,12 +55,15 @@ final class VfioInterrupts {
         if (index == MSIX) {
             return device.msiX() == null ? 0 : device.msiX().vectors();
         }
-        return index == ERROR || index == REQUEST ? 1 : 0;
+        if (index == ERROR) {
+            return device.isExpress() ? 1 : 0;
+        }
+        return index == REQUEST ? 1 : 0;
     }
 
     /** Whether single MSI-X vectors can be added while others are in use. */
     boolean isDynamic(int index) {
-        return index == MSIX && function.machine().profile().atLeast(KernelProfile.V6_12);
+        return index == MSIX && count(MSIX) > 0 && function.machine().profile().atLeast(KernelProfile.V6_12);
     }
 
     /** What a program asks for, checked as far as it can be without looking at the state. */
@@ -261,13 +264,18 @@ final class VfioInterrupts {
         }
         Refusal.when(!on && enabled != NONE, EINVAL);
         if (request.dataKind() != DATA_EVENTFD) {
-            Refusal.when(!on, EINVAL);
+            Refusal.when(!on || isBeyondVectors(request), EINVAL);
             fire(request);
         } else if (on) {
             setMessages(request);
         } else {
             enableMessages(request);
         }
+    }
+
+    /** Older kernels know no more vectors than were enabled at first. */
+    private boolean isBeyondVectors(Request request) {
+        return !function.machine().profile().atLeast(KernelProfile.V6_12) && request.start + request.count > vectors;
     }
 
     private void fire(Request request) {
@@ -294,8 +302,7 @@ final class VfioInterrupts {
     private void setMessages(Request request) {
         int done = 0;
         try {
-            Refusal.when(!function.machine().profile().atLeast(KernelProfile.V6_12)
-                    && request.start + request.count > vectors, EINVAL);
+            Refusal.when(isBeyondVectors(request), EINVAL);
             for (; done < request.count; done++) {
                 setMessage(request.start + done, request.fd(done));
             }
@@ -335,10 +342,10 @@ final class VfioInterrupts {
     }
 
     private void setNotice(int index, int fd) {
-        Refusal.when(fd < -1, EINVAL);
+        Refusal.when(fd < -1 && function.machine().profile().atLeast(KernelProfile.V6_12), EINVAL);
         if (fd == -1) {
             notices.remove(index);
-        } else {
+        } else if (fd >= 0) {
             notices.put(index, EventFd.of(function.machine(), fd));
         }
     }

@@ -57,7 +57,7 @@ final class VfioRegions {
 
     private long size(int index) {
         if (index == CONFIG) {
-            return ConfigSpace.SIZE;
+            return function.config().size();
         }
         return function.bar(index) == null ? 0 : function.bar(index).size();
     }
@@ -88,7 +88,7 @@ final class VfioRegions {
         if (Integer.compareUnsigned(vfio_region_info.argsz(info), chain.end()) < 0) {
             vfio_region_info.argsz(info, chain.end());
         } else {
-            chain.write(argument);
+            chain.write(argument, chain.end());
             vfio_region_info.cap_offset(info, (int) info.byteSize());
         }
     }
@@ -129,8 +129,8 @@ final class VfioRegions {
         return index;
     }
 
-    private static void checkConfig(long offset, long bytes) {
-        Refusal.when(offset >= ConfigSpace.SIZE || offset + bytes > ConfigSpace.SIZE, EFAULT);
+    private void checkConfig(long offset, long bytes) {
+        Refusal.when(offset + bytes > function.config().size(), EFAULT);
     }
 
     private MemorySegment readConfig(long offset, long bytes) {

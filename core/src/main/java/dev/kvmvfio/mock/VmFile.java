@@ -23,7 +23,7 @@ import dev.kvmvfio.bindings.kvm.x86_64.kvm_x86_64_h;
 import java.lang.foreign.MemorySegment;
 
 /** The file of a virtual machine. Closing it ends its irqfds, even when the machine lives on. */
-final class VmFile extends OpenFile {
+final class VmFile extends AnonymousFile {
     private static final long HIGHEST_TSS = 0xffff_ffffL - 3 * PhysicalMemory.PAGE + 1;
 
     static final Ioctls<VmFile> IOCTLS = new Ioctls<>(VmFile.class, ENOTTY)
@@ -125,7 +125,8 @@ final class VmFile extends OpenFile {
     private long createPit(Argument argument) {
         argument.read(0, kvm_pit_config.sizeof());
         Refusal.when(pit, EEXIST);
-        Refusal.when(!vm.interrupts().hasChips(), ENOENT);
+        boolean needsChips = vm.machine().profile().atLeast(KernelProfile.V6_12);
+        Refusal.when(needsChips && !vm.interrupts().hasChips(), ENOENT);
         pit = true;
         return 0;
     }

@@ -276,6 +276,10 @@ abstract class KvmContract {
         assertThat(irqFd(vm, eventFd, 5, kvm_h.KVM_IRQFD_FLAG_DEASSIGN(), 0)).isNull();
         calls.signal(eventFd);
         assertThat(calls.take(eventFd)).isEqualTo(1);
+        calls.signal(eventFd);
+        assertThat(irqFd(vm, eventFd, 5, 0, 0)).isNull();
+        assertThat(irqFd(vm, eventFd, 5, kvm_h.KVM_IRQFD_FLAG_DEASSIGN(), 0)).isNull();
+        assertThat(calls.take(eventFd)).as("taken when it was deassigned").isZero();
         kernel.close(eventFd);
     }
 
