@@ -1,0 +1,41 @@
+package dev.kvmvfio.it.conformance;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.List;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** The mock answers as real kernels did. Their answers were recorded by {@code scripts/conformance --record}. */
+@Tag("mock")
+class ConformanceTest {
+    private static final int SHOWN = 5;
+
+    /** The scripts were not recorded on 6.12 yet. */
+    @ParameterizedTest
+    @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "V6_12")
+    void scriptedSequences(Target target) {
+        String mock = Recording.scripts(target).stream()
+                .map(sequence -> sequence.transcript(Execution.onMock(sequence, target.profile())))
+                .collect(Collectors.joining());
+        assertThat(mock).isEqualTo(Recording.scripted(target));
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void randomSequences(Target target) {
+        Recording recording = Recording.read(target);
+        Generator generator = target.generator(recording.seed());
+        List<Difference> differences = IntStream.range(0, recording.results().size()).parallel().mapToObj(i -> {
+            Sequence sequence = generator.sequence(i);
+            return new Difference(sequence, recording.results().get(i),
+                    Execution.onMock(sequence, target.profile()));
+        }).filter(pair -> !pair.real().equals(pair.mock())).toList();
+        assertThat(differences.stream().limit(SHOWN).map(Difference::describe)
+                .collect(Collectors.joining("\n", differences.size() + " sequences differ\n", "")))
+                .isEqualTo("0 sequences differ\n");
+    }
+}
