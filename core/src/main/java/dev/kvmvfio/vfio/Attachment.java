@@ -35,7 +35,9 @@ public final class Attachment extends Handle {
 
     @Override
     protected void quiesce() {
-        device.quiesce();
+        if (device.isCurrent(this)) {
+            device.quiesce();
+        }
     }
 
     @Override

@@ -64,11 +64,27 @@ public final class BoundDevice extends VfioDevice {
      * @throws IllegalArgumentException when the address space is of another iommufd
      * @throws KernelException when the kernel refuses; the message says why
      */
-    public synchronized Attachment attach(Ioas ioas) {
+    public Attachment attach(Ioas ioas) {
         if (ioas.iommufd() != iommufd) {
             // The number alone goes to the kernel, and may be that of another address space here.
             throw new IllegalArgumentException(ioas + " is of another iommufd than " + iommufd);
         }
+        Attachment replaced;
+        Attachment made;
+        synchronized (this) {
+            made = new Attachment(this, ioas, attachTo(ioas));
+            replaced = attachment;
+            attachment = made;
+        }
+        // Not within the lock, which a close on another thread may want.
+        ioas.adopt(adopt(made));
+        if (replaced != null) {
+            replaced.close();
+        }
+        return made;
+    }
+
+    private int attachTo(Ioas ioas) {
         MemorySegment request = vfio_device_attach_iommufd_pt.allocate(Scratch.begin());
         vfio_device_attach_iommufd_pt.argsz(request, ATTACH_SIZE);
         vfio_device_attach_iommufd_pt.pt_id(request, ioas.id());
@@ -76,12 +92,7 @@ public final class BoundDevice extends VfioDevice {
         if (result < 0) {
             throw new KernelException(ATTACH.name(), this, "pt_id=" + ioas.id(), result, attachRemedy(ioas, result));
         }
-        Attachment replaced = attachment;
-        attachment = ioas.adopt(adopt(new Attachment(this, ioas, vfio_device_attach_iommufd_pt.pt_id(request))));
-        if (replaced != null) {
-            replaced.close();
-        }
-        return attachment;
+        return vfio_device_attach_iommufd_pt.pt_id(request);
     }
 
     private String attachRemedy(Ioas ioas, int result) {
@@ -91,6 +102,11 @@ public final class BoundDevice extends VfioDevice {
             case ENOMEM, EFAULT -> "Memory that is mapped in the address space could not be pinned";
             default -> "";
         };
+    }
+
+    /** Whether closing an attachment takes the device's memory away; one that was replaced does not. */
+    synchronized boolean isCurrent(Attachment some) {
+        return attachment == some;
     }
 
     /** The kernel answers a detach of what is not attached with success, so only the current attachment may ask. */
