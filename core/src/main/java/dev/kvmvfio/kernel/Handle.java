@@ -2,6 +2,7 @@ package dev.kvmvfio.kernel;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 
 /**
@@ -12,9 +13,13 @@ import java.util.function.Consumer;
  * is thrown and the others are its suppressed ones.
  *
  * <p><b>Thread-safety:</b> all methods may be called from any thread. A handle that is being closed by one thread
- * counts as closed for every other.
+ * counts as closed for every other. Closes run one after the other: when a close returns, all of it is done, whichever
+ * thread did it.
  */
 public abstract class Handle implements AutoCloseable {
+    /** One for all handles, because they have several parents and a close goes up the tree as well as down. */
+    private static final ReentrantLock CLOSING = new ReentrantLock();
+
     private final List<Handle> children = new ArrayList<>();
     private final List<Handle> parents = new ArrayList<>();
     private boolean closed;
@@ -30,13 +35,15 @@ public abstract class Handle implements AutoCloseable {
      * @param <H> the child's type
      * @param child the new child; closed at once when this handle is closed already
      * @return the child
-     * @throws IllegalStateException when this handle is closed
+     * @throws IllegalStateException when this handle is closed, or the child was closed meanwhile
      */
     public final <H extends Handle> H adopt(H child) {
         synchronized (this) {
             if (!closed) {
+                if (!((Handle) child).addParent(this)) {
+                    throw new IllegalStateException(child + " is closed");
+                }
                 children.add(child);
-                ((Handle) child).addParent(this);
                 return child;
             }
         }
@@ -44,8 +51,9 @@ public abstract class Handle implements AutoCloseable {
         throw new IllegalStateException(this + " is closed");
     }
 
-    private synchronized void addParent(Handle parent) {
-        parents.add(parent);
+    /** A closed child leaves its parents no more, so it must not join one. */
+    private synchronized boolean addParent(Handle parent) {
+        return !closed && parents.add(parent);
     }
 
     private synchronized void disown(Handle child) {
@@ -98,6 +106,15 @@ public abstract class Handle implements AutoCloseable {
      */
     @Override
     public final void close() {
+        CLOSING.lock();
+        try {
+            closeAlone();
+        } finally {
+            CLOSING.unlock();
+        }
+    }
+
+    private void closeAlone() {
         List<Handle> open;
         synchronized (this) {
             if (closed) {

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowable;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -147,6 +148,43 @@ class HandleTest {
                 .hasMessage("root is closed");
         assertThat(late.isOpen()).isFalse();
         assertThat(released()).containsExactly("root", "late");
+    }
+
+    @Test
+    void aClosedChildJoinsNoParent() {
+        Thing memory = new Thing("memory");
+        Thing slot = new Thing("slot");
+        slot.close();
+        assertThatThrownBy(() -> memory.adopt(slot)).isInstanceOf(IllegalStateException.class)
+                .hasMessage("slot is closed");
+        assertThat(memory.children()).isEmpty();
+    }
+
+    @Test
+    void aCloseReturnsWhenAllOfItIsDoneByAnyThread() throws InterruptedException {
+        CountDownLatch releasing = new CountDownLatch(1);
+        CountDownLatch mayGoOn = new CountDownLatch(1);
+        Thing root = new Thing("root");
+        Thing child = root.adopt(new Thing("child") {
+            @Override
+            protected void quiesce() {
+                releasing.countDown();
+                try {
+                    mayGoOn.await();
+                } catch (InterruptedException impossible) {
+                    throw new IllegalStateException(impossible);
+                }
+            }
+        });
+        Thread closesChild = Thread.ofPlatform().start(child::close);
+        releasing.await();
+        assertThat(child.isOpen()).isFalse();
+        Thread closesRoot = Thread.ofPlatform().start(root::close);
+        assertThat(closesRoot.join(Duration.ofMillis(20))).isFalse();
+        mayGoOn.countDown();
+        closesRoot.join();
+        assertThat(released()).containsExactly("child", "root");
+        closesChild.join();
     }
 
     @Test
