@@ -41,12 +41,16 @@ record Argument(UserMemory memory, MemorySegment segment) {
         return read(offset, Integer.BYTES).get(ValueLayout.JAVA_INT, 0);
     }
 
-    /** A struct that may be longer than the kernel knows it, but says nothing there: the rest is zero. */
-    void checkTail(long userSize, long knownSize) {
+    /**
+     * {@code copy_struct_from_user}: a struct that may be shorter than the kernel knows it, and then ends in zeroes, or
+     * longer, and then must say nothing there.
+     */
+    MemorySegment readStruct(long userSize, long knownSize) {
         if (userSize > knownSize) {
             MemorySegment tail = read(knownSize, userSize - knownSize);
             Refusal.when(tail.mismatch(allocate(tail.byteSize())) >= 0, E2BIG);
         }
+        return allocate(knownSize).copyFrom(read(0, Math.min(userSize, knownSize)));
     }
 
     /** {@code copy_to_user}. */

@@ -21,6 +21,8 @@ import java.lang.foreign.MemorySegment;
  * it works at once.
  */
 final class DeviceFile extends OpenFile implements KvmVfio.VfioFile {
+    private static final int TOKEN_SIZE = 16;
+
     static final Ioctls<DeviceFile> IOCTLS = new Ioctls<>(DeviceFile.class, ENOTTY)
             .on("VFIO_DEVICE_BIND_IOMMUFD", vfio_h.VFIO_DEVICE_BIND_IOMMUFD(), vfio_device_bind_iommufd.layout(),
                     DeviceFile::bind)
@@ -118,23 +120,32 @@ final class DeviceFile extends OpenFile implements KvmVfio.VfioFile {
         return super.ioctl(request, argument);
     }
 
-    private long bind(Argument argument) {
-        boolean tokens = machine.profile().atLeast(KernelProfile.V7_2);
-        long needed = vfio_device_bind_iommufd.token_uuid_ptr$offset();
-        int argsz = argument.readInt(0);
-        if (tokens) {
-            Refusal.when(Integer.compareUnsigned(argsz, (int) needed) < 0, EINVAL);
-            argument.checkTail(Integer.toUnsignedLong(argsz), vfio_device_bind_iommufd.sizeof());
+    private boolean takesTokens() {
+        return machine.profile().atLeast(KernelProfile.V7_2);
+    }
+
+    /** Older kernels read what they know and no more; newer ones go by the size that the program says. */
+    private MemorySegment readBind(Argument argument) {
+        long smallest = vfio_device_bind_iommufd.token_uuid_ptr$offset();
+        if (!takesTokens()) {
+            return argument.read(0, smallest);
         }
-        MemorySegment bind = argument.read(0, needed);
-        int fd = vfio_device_bind_iommufd.iommufd(bind);
-        int flags = vfio_device_bind_iommufd.flags(bind);
-        int validFlags = tokens ? vfio_h.VFIO_DEVICE_BIND_FLAG_TOKEN() : 0;
-        Refusal.when(Integer.compareUnsigned(argsz, (int) needed) < 0 || (flags & ~validFlags) != 0 || fd < 0, EINVAL);
+        long size = Integer.toUnsignedLong(argument.readInt(0));
+        Refusal.when(size < smallest, EINVAL);
+        return argument.readStruct(size, vfio_device_bind_iommufd.sizeof());
+    }
+
+    private long bind(Argument argument) {
+        MemorySegment bind = readBind(argument);
+        int smallest = (int) vfio_device_bind_iommufd.token_uuid_ptr$offset();
+        int token = takesTokens() ? vfio_h.VFIO_DEVICE_BIND_FLAG_TOKEN() : 0;
+        Refusal.when(Integer.compareUnsigned(vfio_device_bind_iommufd.argsz(bind), smallest) < 0
+                || (vfio_device_bind_iommufd.flags(bind) & ~token) != 0
+                || vfio_device_bind_iommufd.iommufd(bind) < 0, EINVAL);
         Refusal.when(ofGroup, EINVAL);
         device.group().block();
         try {
-            bind(fd, flags != 0);
+            open(bind);
         } catch (Refusal refused) {
             device.group().unblock();
             throw refused;
@@ -143,11 +154,14 @@ final class DeviceFile extends OpenFile implements KvmVfio.VfioFile {
         return 0;
     }
 
-    private void bind(int fd, boolean withToken) {
+    private void open(MemorySegment bind) {
         Refusal.when(accessible, EINVAL);
-        // No device here is a virtual function or has some, so none wants a token.
-        Refusal.when(withToken, EINVAL);
-        IommufdFile bound = IommufdFile.of(machine, fd);
+        if (vfio_device_bind_iommufd.flags(bind) != 0) {
+            machine.userMemory().read(vfio_device_bind_iommufd.token_uuid_ptr(bind), TOKEN_SIZE);
+            // No device here is a virtual function or has some, so none wants a token.
+            throw Refusal.of(EINVAL);
+        }
+        IommufdFile bound = IommufdFile.of(machine, vfio_device_bind_iommufd.iommufd(bind));
         device.knowVm(vm);
         try {
             device.open(bound, false);

@@ -103,9 +103,7 @@ final class IommufdCommands {
         return (file, argument) -> {
             long userSize = Integer.toUnsignedLong(argument.readInt(0));
             Refusal.when(userSize < smallest, EINVAL);
-            argument.checkTail(userSize, layout.byteSize());
-            MemorySegment struct = Argument.allocate(layout.byteSize());
-            struct.copyFrom(argument.read(0, Math.min(userSize, layout.byteSize())));
+            MemorySegment struct = argument.readStruct(userSize, layout.byteSize());
             body.run(new Command(file, argument, struct, userSize));
             return 0;
         };

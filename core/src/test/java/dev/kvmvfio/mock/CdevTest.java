@@ -102,8 +102,10 @@ class CdevTest {
         assertThat(bind(cdev, 15, 0, iommufd, 0)).isEqualTo(Errno.EINVAL);
         assertThat(bind(cdev, 32, 0, iommufd, 0)).as("a field it does not know").isEqualTo(Errno.E2BIG);
         assertThat(bind(cdev, 24, 2, iommufd, 0)).isEqualTo(Errno.EINVAL);
-        assertThat(bind(cdev, 24, vfio_h.VFIO_DEVICE_BIND_FLAG_TOKEN(), iommufd, 0)).as("no token is wanted")
-                .isEqualTo(Errno.EINVAL);
+        int withToken = vfio_h.VFIO_DEVICE_BIND_FLAG_TOKEN();
+        long token = calls.bytes(16).address();
+        assertThat(bind(cdev, 24, withToken, iommufd, 8)).isEqualTo(Errno.EFAULT);
+        assertThat(bind(cdev, 24, withToken, iommufd, token)).as("no token is wanted").isEqualTo(Errno.EINVAL);
         assertThat(bind(cdev, 24, 0, iommufd, 7)).isNull();
         kernel.close(cdev);
     }
