@@ -103,7 +103,7 @@ public final class VfioCdev extends VfioFile {
         });
         if (result < 0) {
             throw new KernelException(BIND_IOMMUFD.name(), this + " of " + device, "iommufd=" + iommufd.fd().number(),
-                    result, bindRemedy(Errno.of(-result)));
+                    result, bindRemedy(registration, Errno.of(-result)));
         }
         bound = true;
         return new BoundDevice(this, registration, iommufd, vfio_device_bind_iommufd.out_devid(request));
@@ -118,12 +118,13 @@ public final class VfioCdev extends VfioFile {
         super.checkRegistration(kvmVfio);
     }
 
-    private String bindRemedy(Errno errno) {
+    private String bindRemedy(RegisteredCdev registration, Errno errno) {
         return switch (errno) {
             case EBUSY -> "The device's group is open: close /dev/vfio/"
                     + device.iommuGroup().map(group -> "" + group.number()).orElse("<group>")
                     + " there, or use the group interface";
-            case EINVAL -> "The device is bound already, here or through another open of its cdev";
+            case EINVAL -> "The device is bound already, here or through another open of its cdev"
+                    + (registration == null ? ", or its driver works for a VM only: register it with KVM" : "");
             case EPERM -> device.iommuGroup().filter(group -> !group.blockers().isEmpty())
                     .map(group -> "Its group is used by the host: " + group.describe()
                             + ". Bind all of them to vfio-pci or to no driver")

@@ -5,7 +5,6 @@ import dev.kvmvfio.kernel.FileHandle;
 
 /** A file of VFIO that KVM can be told about: a device's cdev, or a group. */
 public abstract sealed class VfioFile extends FileHandle permits VfioCdev, VfioGroup {
-
     VfioFile(FileDescriptor fd) {
         super(fd);
     }

@@ -109,8 +109,13 @@ public final class VfioGroup extends VfioFile {
             result = fd().ioctl(GET_DEVICE_FD.request(), arena.allocateFrom(address.toString()));
         }
         if (result < 0) {
-            throw new KernelException(GET_DEVICE_FD.name(), this, "name=" + address, result,
-                    Errno.ENODEV.is(result) ? "The group's devices are " + group.describe() : "");
+            String remedy = switch (Errno.of(-result)) {
+                case ENODEV -> "The group's devices are " + group.describe();
+                case EINVAL ->
+                    registration == null ? "Its driver may work for a VM only: register the group with KVM" : "";
+                default -> "";
+            };
+            throw new KernelException(GET_DEVICE_FD.name(), this, "name=" + address, result, remedy);
         }
         FileDescriptor device = FileDescriptor.own(fd().kernel(), result, address.toString());
         return joined.adopt(new VfioDevice(device, registration));

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvmvfio.bindings.system.system_h;
 import dev.kvmvfio.dma.DmaAccess;
+import dev.kvmvfio.iommufd.Iommufd;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.HostException;
@@ -21,7 +22,11 @@ import dev.kvmvfio.passthrough.AttachRequest;
 import dev.kvmvfio.passthrough.Passthrough;
 import dev.kvmvfio.passthrough.VfioInterface;
 import dev.kvmvfio.pci.PciAddress;
+import dev.kvmvfio.pci.PciDevice;
 import dev.kvmvfio.vfio.KvmVfioDevice;
+import dev.kvmvfio.vfio.VfioCdev;
+import dev.kvmvfio.vfio.VfioContainer;
+import dev.kvmvfio.vfio.VfioGroup;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.reflect.Proxy;
@@ -328,6 +333,25 @@ class VfioBadInputTest {
     void theAdministratorAllowsUnsafeInterrupts(VfioInterface by) {
         start(host().withoutInterruptRemapping().allowUnsafeInterrupts());
         assertAttaches(by);
+    }
+
+    @Test
+    void theDriverWorksForAVmOnly() {
+        start(host().device(SIBLING, device -> device.group(27).needsVm()));
+        PciDevice sibling = PciDevice.find(kernel, PciAddress.parse(SIBLING));
+        try (Iommufd iommufd = Iommufd.open(kernel); VfioCdev cdev = VfioCdev.open(sibling)) {
+            assertThatThrownBy(() -> cdev.bindWithoutKvm(iommufd)).isInstanceOf(KernelException.class)
+                    .hasMessageContaining("EINVAL").hasMessageContaining("register it with KVM");
+        }
+        try (VfioGroup group = VfioGroup.open(sibling.iommuGroup().orElseThrow());
+                VfioContainer container = VfioContainer.open(group)) {
+            assertThatThrownBy(() -> group.openDeviceWithoutKvm(container, sibling.address()))
+                    .isInstanceOf(KernelException.class).hasMessageContaining("EINVAL")
+                    .hasMessageContaining("register the group with KVM");
+        }
+        for (VfioInterface by : VfioInterface.values()) {
+            Passthrough.of(kernel, sibling.address()).via(by).attach(vm).close();
+        }
     }
 
     @ParameterizedTest
