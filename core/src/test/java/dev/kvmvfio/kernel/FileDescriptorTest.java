@@ -141,7 +141,7 @@ class FileDescriptorTest {
     @Test
     void noCallReachesTheFileThatGotTheNumberNext() throws InterruptedException {
         int reused = 0;
-        for (int round = 0; round < 2000; round++) {
+        for (int round = 0; round < 500; round++) {
             FileDescriptor old = eventFd(LINUX);
             CountDownLatch signalled = new CountDownLatch(2);
             List<Thread> threads = new ArrayList<>();

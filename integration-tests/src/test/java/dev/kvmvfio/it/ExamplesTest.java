@@ -85,13 +85,22 @@ class ExamplesTest {
         }
     }
 
+    /** Statements stand in a test of a program that has its own way to attach a device. */
+    private static String inTest(String statements) {
+        return "import static org.junit.jupiter.api.Assertions.*;\n" + JavaSource.imports() + """
+                abstract class Example {
+                    abstract AutoCloseable attach(Kernel kernel, String address);
+
+                    void run() throws Exception {
+                        %s
+                    }
+                }
+                """.formatted(statements);
+    }
+
     private static void compile(Example example) {
-        boolean wholeFile = FILE.matcher(example.code()).find();
-        String source = wholeFile
-                ? example.code()
-                : JavaSource.imports() + "class Example {\n    void run() throws Exception {\n" + example.code()
-                        + "    }\n}\n";
-        assertThat(new JavaSource(source).complaints())
+        String code = example.code();
+        assertThat(new JavaSource(FILE.matcher(code).find() ? code : inTest(code)).complaints())
                 .filteredOn(complaint -> complaint.kind() == Diagnostic.Kind.ERROR).as("%s", example).isEmpty();
     }
 }
