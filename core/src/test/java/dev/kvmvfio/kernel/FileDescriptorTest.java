@@ -42,6 +42,18 @@ class FileDescriptorTest {
         return FileDescriptor.own(kernel, LINUX.eventfd(0, NONBLOCKING), "eventfd");
     }
 
+    /** Another file with that number. The kernel gives the lowest one that is free. */
+    private static FileDescriptor reuse(int number) {
+        FileDescriptor next = eventFd(LINUX);
+        if (next.number() >= number) {
+            assertThat(next.number()).isEqualTo(number);
+            return next;
+        }
+        try (next) {
+            return reuse(number);
+        }
+    }
+
     /** Tells one eventfd from another that later got its number. */
     private static String identity(int number) throws IOException {
         Path info = Path.of("/proc/self/fdinfo", Integer.toString(number));
@@ -64,15 +76,11 @@ class FileDescriptorTest {
     void noCallGetsThroughAClosedHandle(Consumer<FileDescriptor> call) {
         FileDescriptor fd = eventFd(watched());
         fd.close();
-        int reused = LINUX.eventfd(0, NONBLOCKING);
-        try {
-            assertThat(reused).isEqualTo(fd.number());
+        try (FileDescriptor _ = reuse(fd.number())) {
             assertThatThrownBy(() -> call.accept(fd)).isInstanceOf(IllegalStateException.class)
-                    .hasMessage("eventfd (fd " + reused + ") is closed");
+                    .hasMessage(fd + " is closed");
             assertThat(calls).containsExactly("close");
             assertThat(fd.isOpen()).isFalse();
-        } finally {
-            LINUX.close(reused);
         }
     }
 
@@ -80,8 +88,7 @@ class FileDescriptorTest {
     void closingTwiceSparesTheNextFileOfThatNumber() throws IOException {
         FileDescriptor fd = eventFd(LINUX);
         fd.close();
-        try (FileDescriptor next = eventFd(LINUX)) {
-            assertThat(next.number()).isEqualTo(fd.number());
+        try (FileDescriptor next = reuse(fd.number())) {
             String identity = identity(next.number());
             fd.close();
             assertThat(identity(next.number())).isEqualTo(identity).startsWith("eventfd-id");
