@@ -3,8 +3,8 @@ package dev.kvmvfio.mock;
 import java.util.Collection;
 
 /**
- * A device's configuration space as {@code vfio-pci} shows it: a standard header, a list of capabilities, and which bits
- * a program may change. Writes to BARs never reach the device, so the usual way to find a BAR's size works.
+ * A device's configuration space as {@code vfio-pci} shows it: a standard header, a list of capabilities, and which
+ * bits a program may change. Writes to BARs never reach the device, so the usual way to find a BAR's size works.
  */
 final class ConfigSpace {
     private static final int CONVENTIONAL_SIZE = 256;

@@ -61,6 +61,7 @@ final class DeviceFile extends OpenFile implements KvmVfio.VfioFile {
         this.machine = device.function().machine();
         this.regions = new VfioRegions(device.function());
         this.ofGroup = ofGroup;
+        device.addFile();
     }
 
     /** Opens a device's own node, which any number of files may do. */
@@ -81,6 +82,7 @@ final class DeviceFile extends OpenFile implements KvmVfio.VfioFile {
             }
         } catch (Refusal refused) {
             device.forgetVm();
+            device.removeFile();
             throw refused;
         }
         file.accessible = true;
@@ -286,9 +288,13 @@ final class DeviceFile extends OpenFile implements KvmVfio.VfioFile {
 
     @Override
     void release() {
-        if (!accessible) {
-            return;
+        device.removeFile();
+        if (accessible) {
+            closeDevice();
         }
+    }
+
+    private void closeDevice() {
         device.close();
         device.forgetVm();
         if (!ofGroup) {

@@ -48,6 +48,7 @@ final class GroupFile extends OpenFile implements KvmVfio.VfioFile {
     private long getStatus(Argument argument) {
         MemorySegment status = argument.read(0, vfio_group_status.sizeof());
         Refusal.when(Integer.compareUnsigned(vfio_group_status.argsz(status), (int) status.byteSize()) < 0, EINVAL);
+        group.requireLife();
         int flags = 0;
         if (group.hasIommu()) {
             flags = vfio_h.VFIO_GROUP_FLAGS_CONTAINER_SET() | vfio_h.VFIO_GROUP_FLAGS_VIABLE();
@@ -62,6 +63,7 @@ final class GroupFile extends OpenFile implements KvmVfio.VfioFile {
     private long setContainer(Argument argument) {
         OpenFile file = group.machine().files().get(argument.readInt(0));
         Refusal.when(group.hasIommu(), EINVAL);
+        group.requireLife();
         switch (file) {
             case ContainerFile container -> group.enter(container.container());
             case IommufdFile iommufd -> group.enter(iommufd);
@@ -88,7 +90,10 @@ final class GroupFile extends OpenFile implements KvmVfio.VfioFile {
         throw Refusal.of(EINVAL);
     }
 
-    /** Finds a device by its address, which options may follow; the only option is a token, and no device here has one. */
+    /**
+     * Finds a device by its address, which options may follow; the only option is a token, and no device here has
+     * one.
+     */
     private VfioDevice find(String name) {
         for (VfioDevice device : group.devices()) {
             String address = device.function().address();

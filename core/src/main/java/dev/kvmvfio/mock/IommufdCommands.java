@@ -30,7 +30,9 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 
-/** The calls of {@code /dev/iommu}. Each struct begins with its size, and may be shorter or longer than the kernel's. */
+/**
+ * The calls of {@code /dev/iommu}. Each struct begins with its size, and may be shorter or longer than the kernel's.
+ */
 final class IommufdCommands {
     private static final long LAST = -1L;
     private static final int MAP_FLAGS = iommufd_h.IOMMU_IOAS_MAP_FIXED_IOVA() | iommufd_h.IOMMU_IOAS_MAP_READABLE()

@@ -7,7 +7,9 @@ import static dev.kvmvfio.kernel.Errno.ENOENT;
 import java.util.ArrayList;
 import java.util.List;
 
-/** The VFIO files that a virtual machine knows. It keeps them open, and knows them by the open file, not by a number. */
+/**
+ * The VFIO files that a virtual machine knows. It keeps them open, and knows them by the open file, not by a number.
+ */
 final class KvmVfio implements Machine.Holder {
     private final Vm vm;
     private final List<OpenFile> files = new ArrayList<>();

@@ -6,9 +6,9 @@ import java.util.TreeMap;
 import java.util.regex.Pattern;
 
 /**
- * The description of a PCI device of a {@link MockHost}. What cannot be is refused at once. Unless it is told otherwise,
- * a device is bound to {@code vfio-pci}, is alone in an IOMMU group with a free number, has a free {@code vfioN} name,
- * INTx, a function reset, and no BARs.
+ * The description of a PCI device of a {@link MockHost}. What cannot be is refused at once. Unless it is told
+ * otherwise, a device is bound to {@code vfio-pci}, is alone in an IOMMU group with a free number, has a free
+ * {@code vfioN} name, INTx, a function reset, and no BARs.
  *
  * <p><b>Thread-safety:</b> for one thread, while the host is described.
  */

@@ -1,7 +1,8 @@
 package dev.kvmvfio.mock;
 
 /**
- * What the code in a virtual machine would do and see. No guest code runs on the mock kernel, so a test does it instead.
+ * What the code in a virtual machine would do and see. No guest code runs on the mock kernel, so a test does it
+ * instead.
  *
  * <p><b>Thread-safety:</b> all methods may be called from any thread.
  */

@@ -32,9 +32,9 @@ import java.util.stream.Stream;
  * }</pre>
  *
  * <p>Beyond what a kernel does, it lets a call fail that would not ({@link #failCall(int, Errno)}), tells which calls
- * were made ({@link #trace()}), and what the program forgot to give back ({@link #leaks()}); {@link #close()} throws when
- * there is any of that. {@link #endpoint(String)} is the device's own side, and {@link #guest(int)} that of the code in
- * a virtual machine.
+ * were made ({@link #trace()}), and what the program forgot to give back ({@link #leaks()}); {@link #close()} throws
+ * when there is any of that. {@link #endpoint(String)} is the device's own side, and {@link #guest(int)} that of the
+ * code in a virtual machine.
  *
  * <p>What it deliberately does not model answers with a {@link NotModelledException}: running a vCPU and its registers,
  * nested page tables, dirty bitmaps, migration, PASIDs, devices without an IOMMU, SR-IOV. A kernel of 4 KiB pages with
@@ -65,9 +65,9 @@ public final class MockKernel implements Kernel, AutoCloseable {
     }
 
     /**
-     * The host of the examples, with Linux 6.12: a network card at 0000:6a:01.0, alone in group 26, with the cdev vfio0;
-     * QEMU's teaching device and a second device in group 27; in group 28 a device of VFIO beside one that the host's
-     * own driver has, so that the group is not viable; and a device without a driver.
+     * The host of the examples, with Linux 6.12: a network card at 0000:6a:01.0, alone in group 26, with the cdev
+     * vfio0; QEMU's teaching device and a second device in group 27; in group 28 a device of VFIO beside one that the
+     * host's own driver has, so that the group is not viable; and a device without a driver.
      *
      * @return the kernel of that host, to be closed by the caller
      */
@@ -360,8 +360,8 @@ public final class MockKernel implements Kernel, AutoCloseable {
     }
 
     /**
-     * Makes a later call fail. The call does nothing and answers the errno; only a {@code close} closes all the same, as
-     * Linux does.
+     * Makes a later call fail. The call does nothing and answers the errno; only a {@code close} closes all the same,
+     * as Linux does.
      *
      * @param nth which call, 1 for the next one
      * @param errno how it fails
@@ -373,8 +373,8 @@ public final class MockKernel implements Kernel, AutoCloseable {
     /**
      * Makes a later call of one kind fail.
      *
-     * @param name the ioctl's request, such as {@code VFIO_DEVICE_BIND_IOMMUFD} or {@code KVM_DEV_VFIO_FILE_ADD}, or the
-     *        system call, such as {@code mmap}
+     * @param name the ioctl's request, such as {@code VFIO_DEVICE_BIND_IOMMUFD} or {@code KVM_DEV_VFIO_FILE_ADD}, or
+     *        the system call, such as {@code mmap}
      * @param nth which call of that name, 1 for the next one
      * @param errno how it fails
      * @throws IllegalArgumentException when no call has that name
@@ -404,8 +404,8 @@ public final class MockKernel implements Kernel, AutoCloseable {
     }
 
     /**
-     * Whether a call that was asked to fail has not come yet. A test that lets every call fail in turn ends when this is
-     * true.
+     * Whether a call that was asked to fail has not come yet. A test that lets every call fail in turn ends when this
+     * is true.
      *
      * @return true while a fault waits
      */

@@ -107,7 +107,7 @@ final class PciBus {
     }
 
     private void unregister(VfioDevice device) {
-        if (device.isOpen()) {
+        if (device.hasFiles()) {
             throw new NotModelledException("taking the driver from " + device.function() + ", which is in use and would"
                     + " make the caller wait until it is closed,");
         }
@@ -115,6 +115,7 @@ final class PciBus {
         group.devices().remove(device);
         if (group.devices().isEmpty()) {
             vfioGroups.remove(group.iommuGroup());
+            group.die();
         }
         device.function().setVfio(null);
         machine.remove(device);

@@ -53,7 +53,9 @@ final class UserMemory {
         }
     }
 
-    /** Whether every page can be read. Of memory that is not this mock's own, whether it can be written stays unknown. */
+    /**
+     * Whether every page can be read. Of memory that is not this mock's own, whether it can be written stays unknown.
+     */
     boolean isMapped(long address, long bytes) {
         return mapped.covering(address, bytes) != null
                 || address >= LOWEST && isUserRange(address, bytes) && Bounce.isMapped(address, bytes);

@@ -10,6 +10,7 @@ final class VfioDevice implements Machine.Holder {
     private final VfioGroup group;
     private final int index;
     private final VfioInterrupts interrupts;
+    private int files;
     private int openCount;
     private Vm vm;
     private IommufdDevice iommufdDevice;
@@ -43,6 +44,19 @@ final class VfioDevice implements Machine.Holder {
 
     VfioInterrupts interrupts() {
         return interrupts;
+    }
+
+    /** A file of the device is opened, which does not mean that the device is. The driver stays until it is closed. */
+    void addFile() {
+        files++;
+    }
+
+    void removeFile() {
+        files--;
+    }
+
+    boolean hasFiles() {
+        return files > 0;
     }
 
     boolean isOpen() {

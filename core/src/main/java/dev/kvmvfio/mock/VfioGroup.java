@@ -2,6 +2,7 @@ package dev.kvmvfio.mock;
 
 import static dev.kvmvfio.kernel.Errno.EBUSY;
 import static dev.kvmvfio.kernel.Errno.EINVAL;
+import static dev.kvmvfio.kernel.Errno.ENODEV;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -17,6 +18,7 @@ final class VfioGroup {
     private int containerUsers;
     private IommufdFile iommufd;
     private int devicesOpenByCdev;
+    private boolean dead;
 
     VfioGroup(Machine machine, IommuGroup iommuGroup) {
         this.machine = machine;
@@ -44,6 +46,16 @@ final class VfioGroup {
         Refusal.when(devicesOpenByCdev > 0 || file != null, EBUSY);
         file = new GroupFile(this);
         return file;
+    }
+
+    /** The last device has lost its driver. A file that is open still is of no use any more. */
+    void die() {
+        leaveContainer();
+        dead = true;
+    }
+
+    void requireLife() {
+        Refusal.when(dead, ENODEV);
     }
 
     void closed() {

@@ -11,7 +11,9 @@ import dev.kvmvfio.bindings.vfio.vfio_region_info;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
-/** What of a device a program can reach: its configuration space and its BARs, each at an offset of the device's file. */
+/**
+ * What of a device a program can reach: its configuration space and its BARs, each at an offset of the device's file.
+ */
 final class VfioRegions {
     private static final int INDEX_SHIFT = 40;
     private static final long OFFSET_MASK = (1L << INDEX_SHIFT) - 1;

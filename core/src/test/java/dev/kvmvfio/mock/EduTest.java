@@ -67,6 +67,17 @@ class EduTest {
     }
 
     @Test
+    void itIsOfConventionalPci() {
+        MemorySegment info = calls.bytes(32);
+        vfio_region_info.argsz(info, 32);
+        vfio_region_info.index(info, vfio_h.VFIO_PCI_CONFIG_REGION_INDEX());
+        assertThat(kernel.ioctl(device, vfio_h.VFIO_DEVICE_GET_REGION_INFO(), info)).isZero();
+        assertThat(vfio_region_info.size(info)).isEqualTo(256);
+        int error = vfio_h.VFIO_PCI_ERR_IRQ_INDEX();
+        assertThat(errno(calls.setIrqs(device, error, 0, EVENTFD | TRIGGER, 1, eventFd))).isEqualTo(Errno.EINVAL);
+    }
+
+    @Test
     void itsBarCannotBeMapped() {
         MemorySegment info = calls.bytes(32);
         vfio_region_info.argsz(info, 32);

@@ -164,6 +164,20 @@ abstract class FilesContract {
     }
 
     @Test
+    void aFileThatIsClosedWhileItIsReadStaysUntilThen() throws InterruptedException {
+        int eventFd = kernel.eventfd(0, 0);
+        int copy = kernel.dup(eventFd);
+        Thread closer = Thread.ofPlatform().start(() -> {
+            sleep(50);
+            kernel.close(eventFd);
+            calls.signal(copy);
+        });
+        assertThat(kernel.read(eventFd, calls.bytes(8))).isEqualTo(8);
+        closer.join();
+        kernel.close(copy);
+    }
+
+    @Test
     void pollWaitsForTheSignal() throws InterruptedException {
         int eventFd = calls.eventFd();
         Thread signaller = Thread.ofPlatform().start(() -> {

@@ -281,4 +281,36 @@ class GroupTest {
         kernel.munmap(memory, 3 * 4096);
         calls.close(device, group, iommufd);
     }
+
+    @Test
+    void aGroupThatLeavesItsIommufdStaysOwnedByItsDevices() {
+        int group = calls.open("/dev/vfio/26");
+        int iommufd = calls.open("/dev/iommu");
+        int container = calls.open("/dev/vfio/vfio");
+        calls.setContainer(group, iommufd);
+        int device = calls.deviceFd(group, DEVICE);
+        kernel.close(iommufd);
+        assertThat(kernel.ioctl(group, vfio_h.VFIO_GROUP_UNSET_CONTAINER(), 0)).isZero();
+        assertThat(calls.status(group)).as("owned").isZero();
+        assertThat(errno(calls.setContainer(group, container))).isEqualTo(Errno.EPERM);
+        kernel.close(device);
+        assertThat(calls.setContainer(group, container)).isZero();
+        calls.close(group, container);
+    }
+
+    @Test
+    void aMappingWithoutRightsNeedsAnIommufdWithoutDevices() {
+        int group = calls.open("/dev/vfio/26");
+        int iommufd = calls.open("/dev/iommu");
+        long memory = calls.mapMemory(4096);
+        calls.setContainer(group, iommufd);
+        assertThat(calls.mapDma(iommufd, 0, memory, 4096, 0)).isZero();
+        assertThat(errno(calls.deviceFd(group, DEVICE))).as("it cannot be filled in").isEqualTo(Errno.EINVAL);
+        assertThat(calls.unmapDma(iommufd, 0, 4096, 0)).isEqualTo(4096);
+        int device = calls.deviceFd(group, DEVICE);
+        assertThat(device).isNotNegative();
+        assertThat(errno(calls.mapDma(iommufd, 0, memory, 4096, 0))).isEqualTo(Errno.EINVAL);
+        kernel.munmap(memory, 4096);
+        calls.close(device, group, iommufd);
+    }
 }

@@ -212,6 +212,20 @@ class HostTest {
     }
 
     @Test
+    void aGroupLosesItsLastDevice() {
+        try (MockKernel kernel = MockKernel.example()) {
+            Calls calls = new Calls(kernel);
+            int[] files = calls.openGroup(26, vfio_h.VFIO_TYPE1v2_IOMMU());
+            assertThat(write(kernel, SYSFS + DEVICE + "/driver/unbind", DEVICE)).isNull();
+            assertThat(errno(calls.status(files[0]))).isEqualTo(Errno.ENODEV);
+            assertThat(errno(calls.setContainer(files[0], files[1]))).isEqualTo(Errno.ENODEV);
+            assertThat(errno(calls.deviceFd(files[0], DEVICE))).isEqualTo(Errno.ENODEV);
+            assertThat(errno(calls.open("/dev/vfio/26"))).isEqualTo(Errno.ENOENT);
+            calls.close(files);
+        }
+    }
+
+    @Test
     void aDeviceInUseIsNotTakenAway() {
         try (MockKernel kernel = MockKernel.example()) {
             Calls calls = new Calls(kernel);
