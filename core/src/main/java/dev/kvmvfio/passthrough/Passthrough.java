@@ -101,8 +101,8 @@ public final class Passthrough extends Handle {
 
     private KvmVfioDevice create(Vm vm) {
         KvmVfioDevice created = KvmVfioDevice.create(vm);
-        done("KVM_CREATE_DEVICE", vm, created.toString());
         undo(created, created, "close");
+        done("KVM_CREATE_DEVICE", vm, created.toString());
         return created;
     }
 
@@ -110,21 +110,21 @@ public final class Passthrough extends Handle {
         VfioCdev cdev = VfioCdev.open(pci);
         opened(cdev);
         Iommufd iommufd = Iommufd.open(pci.kernel());
-        done("open", iommufd, "");
         closeLater(iommufd, cdev, "close");
+        done("open", iommufd, "");
         RegisteredCdev registered = kvmVfio.add(cdev);
-        done("KVM_DEV_VFIO_FILE_ADD", kvmVfio, cdev.toString());
         undo(registered, kvmVfio, "KVM_DEV_VFIO_FILE_DEL");
+        done("KVM_DEV_VFIO_FILE_ADD", kvmVfio, cdev.toString());
         BoundDevice bound = registered.bind(iommufd);
         device = bound;
         done("VFIO_DEVICE_BIND_IOMMUFD", cdev, "device id " + bound.id() + " in " + iommufd);
         Ioas ioas = iommufd.allocateIoas();
         dmaSpace = ioas;
-        done("IOMMU_IOAS_ALLOC", iommufd, "IOAS " + ioas.id());
         undo(ioas, ioas, "IOMMU_DESTROY");
+        done("IOMMU_IOAS_ALLOC", iommufd, "IOAS " + ioas.id());
         Attachment attachment = bound.attach(ioas);
-        done("VFIO_DEVICE_ATTACH_IOMMUFD_PT", cdev, "page table " + attachment.hwptId());
         undo(attachment, cdev, "VFIO_DEVICE_DETACH_IOMMUFD_PT");
+        done("VFIO_DEVICE_ATTACH_IOMMUFD_PT", cdev, "page table " + attachment.hwptId());
     }
 
     private void attachGroup(PciDevice pci, KvmVfioDevice kvmVfio) {
@@ -134,14 +134,14 @@ public final class Passthrough extends Handle {
         opened(group);
         VfioContainer container = VfioContainer.open(group);
         dmaSpace = container;
+        closeLater(container, group, "VFIO_GROUP_UNSET_CONTAINER", "close");
         done("open", container, "");
         done("VFIO_GROUP_SET_CONTAINER", group, "");
         done("VFIO_SET_IOMMU", container,
                 container.iommuType() == vfio_h.VFIO_TYPE1v2_IOMMU() ? "type 1 v2" : "type 1");
-        closeLater(container, group, "VFIO_GROUP_UNSET_CONTAINER", "close");
         RegisteredGroup registered = kvmVfio.add(group);
-        done("KVM_DEV_VFIO_GROUP_ADD", kvmVfio, group.toString());
         undo(registered, kvmVfio, "KVM_DEV_VFIO_GROUP_DEL");
+        done("KVM_DEV_VFIO_GROUP_ADD", kvmVfio, group.toString());
         device = registered.openDevice(container, pci.address());
         done("VFIO_GROUP_GET_DEVICE_FD", group, device.toString());
     }
@@ -159,10 +159,11 @@ public final class Passthrough extends Handle {
     }
 
     private void opened(Handle handle) {
-        done("open", handle, "");
         undo(handle, handle, "close");
+        done("open", handle, "");
     }
 
+    /** Told only when the undo is known: a watcher that throws ends the attach like a failed step. */
     private void done(String call, Object file, String result) {
         listener.accept(new Step(false, call, file.toString(), result));
     }
