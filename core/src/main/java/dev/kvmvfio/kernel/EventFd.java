@@ -4,6 +4,8 @@ import dev.kvmvfio.bindings.system.system_h;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.time.Duration;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /**
  * An eventfd: a counter that the kernel, a device's interrupt or another thread adds to and that a reader takes back to
@@ -12,6 +14,7 @@ import java.time.Duration;
  * <p><b>Thread-safety:</b> all methods may be called from any thread.
  */
 public final class EventFd extends FileHandle {
+    private final AtomicInteger waiters = new AtomicInteger();
 
     private EventFd(FileDescriptor fd) {
         super(fd);
@@ -57,20 +60,40 @@ public final class EventFd extends FileHandle {
      * @param timeout how long to wait, in steps of a millisecond
      * @return how often it was signalled, 0 when the time is over
      * @throws KernelException when the kernel refuses
-     * @throws IllegalStateException when this eventfd is closed
+     * @throws IllegalStateException when this eventfd is closed, also during the wait
      */
     public long await(Duration timeout) {
-        long end = System.nanoTime() + timeout.toNanos();
-        while (true) {
-            long left = Math.max(0, (end - System.nanoTime() + 999_999) / 1_000_000);
-            int result = fd().poll(system_h.POLLIN(), (int) Math.min(left, Integer.MAX_VALUE));
+        long start = System.nanoTime();
+        long patience = Math.max(0, TimeUnit.NANOSECONDS.convert(timeout));
+        waiters.incrementAndGet();
+        try {
+            return await(start, patience);
+        } finally {
+            waiters.decrementAndGet();
+        }
+    }
+
+    private long await(long start, long patience) {
+        while (isOpen()) {
+            long left = Math.max(0, patience - (System.nanoTime() - start));
+            long millis = Math.ceilDiv(left, 1_000_000);
+            int result = fd().poll(system_h.POLLIN(), (int) Math.min(millis, Integer.MAX_VALUE));
             if (result < 0 && !Errno.EINTR.is(result)) {
                 throw new KernelException("poll", fd(), result);
             }
-            long count = result > 0 ? take() : 0;
+            long count = result > 0 && isOpen() ? take() : 0;
             if (count > 0 || left == 0) {
                 return count;
             }
+        }
+        throw new IllegalStateException(this + " is closed");
+    }
+
+    /** A thread that waits would keep the file open until its time is over. */
+    @Override
+    protected void quiesce() {
+        if (waiters.get() > 0) {
+            signal();
         }
     }
 

@@ -58,7 +58,7 @@ public final class KvmVfioDevice extends Handle {
      *
      * @param group an open group; it is not closed with the registration
      * @return the registration, which belongs to this device
-     * @throws IllegalStateException when it is registered with another VM
+     * @throws IllegalStateException when one of its devices was opened without KVM, or it is registered with another VM
      * @throws KernelException when the kernel refuses; {@code EEXIST} when it was added already
      */
     public RegisteredGroup add(VfioGroup group) {

@@ -130,6 +130,16 @@ public final class VfioGroup extends VfioFile {
         return group;
     }
 
+    /** The kernel would take it, and a device that is open already would never learn of the VM. */
+    @Override
+    void checkRegistration(KvmVfioDevice kvmVfio) {
+        children().stream().filter(VfioDevice.class::isInstance).findFirst().ifPresent(device -> {
+            throw new IllegalStateException(
+                    device + " of " + this + " was opened without KVM, and KVM must know of the group before that");
+        });
+        super.checkRegistration(kvmVfio);
+    }
+
     void join(Membership joined) {
         membership = adopt(joined);
     }

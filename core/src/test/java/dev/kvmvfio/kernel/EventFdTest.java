@@ -4,7 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.time.Duration;
+import java.util.List;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -72,6 +74,23 @@ class EventFdTest {
         one.join();
         other.join();
         assertThat(sum).hasValue(1);
+    }
+
+    @Test
+    void aCloseEndsEveryWait() throws InterruptedException {
+        Duration forEver = Duration.ofSeconds(Long.MAX_VALUE);
+        AtomicInteger ended = new AtomicInteger();
+        Runnable wait = () -> {
+            assertThatThrownBy(() -> eventFd.await(forEver)).isInstanceOf(IllegalStateException.class);
+            ended.incrementAndGet();
+        };
+        List<Thread> waiters = List.of(Thread.ofPlatform().start(wait), Thread.ofPlatform().start(wait));
+        Thread.sleep(20);
+        eventFd.close();
+        for (Thread waiter : waiters) {
+            assertThat(waiter.join(LONG)).isTrue();
+        }
+        assertThat(ended).hasValue(2);
     }
 
     @Test

@@ -18,6 +18,7 @@ import dev.kvmvfio.vfio.RegisteredCdev;
 import dev.kvmvfio.vfio.RegisteredGroup;
 import dev.kvmvfio.vfio.VfioCdev;
 import dev.kvmvfio.vfio.VfioContainer;
+import dev.kvmvfio.vfio.VfioDevice;
 import dev.kvmvfio.vfio.VfioGroup;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -69,6 +70,18 @@ class MisorderedCallsTest {
             assertThatThrownBy(() -> kvmVfio.add(cdev)).isInstanceOf(IllegalStateException.class)
                     .hasMessageContaining("/dev/vfio/devices/vfio0").hasMessageContaining("is bound already");
             assertNever("KVM_DEV_VFIO_FILE_ADD");
+        }
+    }
+
+    @Test
+    void aGroupWithADeviceThatKvmDoesNotKnowIsNotRegistered() {
+        try (VfioGroup group = group(ADDRESS); VfioContainer container = VfioContainer.open(group)) {
+            VfioDevice device = group.openDeviceWithoutKvm(container, ADDRESS);
+            assertThatThrownBy(() -> kvmVfio.add(group)).isInstanceOf(IllegalStateException.class)
+                    .hasMessageContaining(ADDRESS.toString()).hasMessageContaining("was opened without KVM");
+            assertNever("KVM_DEV_VFIO_FILE_ADD");
+            device.close();
+            assertThat(kvmVfio.add(group).openDevice(container, ADDRESS).isRegistered()).isTrue();
         }
     }
 
