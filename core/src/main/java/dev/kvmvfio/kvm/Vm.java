@@ -1,9 +1,14 @@
 package dev.kvmvfio.kvm;
 
 import dev.kvmvfio.bindings.kvm.kvm_create_device;
+import dev.kvmvfio.bindings.kvm.kvm_enable_cap;
 import dev.kvmvfio.bindings.kvm.kvm_h;
+import dev.kvmvfio.bindings.kvm.kvm_irq_level;
+import dev.kvmvfio.bindings.kvm.kvm_msi;
+import dev.kvmvfio.bindings.kvm.kvm_pit_config;
 import dev.kvmvfio.bindings.kvm.kvm_userspace_memory_region;
 import dev.kvmvfio.kernel.Errno;
+import dev.kvmvfio.kernel.EventFd;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.KernelException;
@@ -12,6 +17,9 @@ import dev.kvmvfio.kernel.PageAlignment;
 import dev.kvmvfio.kernel.Scratch;
 import java.lang.foreign.MemorySegment;
 import java.util.BitSet;
+import java.util.List;
+import java.util.Objects;
+import java.util.OptionalLong;
 
 /**
  * A virtual machine. Its vCPUs, devices and memory slots belong to it and are closed before it.
@@ -24,7 +32,13 @@ public final class Vm extends KvmFile {
     private static final Ioctl CREATE_DEVICE = new Ioctl("KVM_CREATE_DEVICE", kvm_h.KVM_CREATE_DEVICE());
     private static final Ioctl SET_USER_MEMORY_REGION = new Ioctl("KVM_SET_USER_MEMORY_REGION",
             kvm_h.KVM_SET_USER_MEMORY_REGION());
+    private static final Ioctl CREATE_IRQCHIP = new Ioctl("KVM_CREATE_IRQCHIP", kvm_h.KVM_CREATE_IRQCHIP());
+    private static final Ioctl ENABLE_CAP = new Ioctl("KVM_ENABLE_CAP", kvm_h.KVM_ENABLE_CAP());
+    private static final Ioctl CREATE_PIT2 = new Ioctl("KVM_CREATE_PIT2", kvm_h.KVM_CREATE_PIT2());
+    private static final Ioctl IRQ_LINE = new Ioctl("KVM_IRQ_LINE", kvm_h.KVM_IRQ_LINE());
+    private static final Ioctl SIGNAL_MSI = new Ioctl("KVM_SIGNAL_MSI", kvm_h.KVM_SIGNAL_MSI());
 
+    private final GsiRoutes gsiRoutes = new GsiRoutes(this);
     private final BitSet slots = new BitSet();
 
     Vm(FileDescriptor fd) {
@@ -175,5 +189,190 @@ public final class Vm extends KvmFile {
 
     private synchronized void freeSlot(int number) {
         slots.clear(number);
+    }
+
+    /**
+     * {@code KVM_CREATE_IRQCHIP}: lets the kernel model the interrupt controllers, on x86-64 a PIC, an IO-APIC and each
+     * vCPU's local APIC. It must come before the first vCPU.
+     *
+     * @throws KernelException when the kernel refuses
+     */
+    public void createIrqchip() {
+        int result = fd().ioctl(CREATE_IRQCHIP.request(), 0);
+        if (result < 0) {
+            throw new KernelException(CREATE_IRQCHIP.name(), fd(), "", result, irqchipRemedy(result));
+        }
+        gsiRoutes.startWithChips();
+    }
+
+    /**
+     * {@code KVM_CAP_SPLIT_IRQCHIP}: lets the kernel model the local APICs and leaves PIC and IO-APIC to the program. It
+     * must come before the first vCPU. x86-64 only.
+     *
+     * @param ioapicPins how many pins the program's IO-APIC has, 0 to 4096: that many of the first GSIs are theirs
+     * @throws KernelException when the kernel refuses; {@code EINVAL} for too many pins
+     */
+    public void createSplitIrqchip(int ioapicPins) {
+        MemorySegment capability = kvm_enable_cap.allocate(Scratch.begin());
+        kvm_enable_cap.cap(capability, kvm_h.KVM_CAP_SPLIT_IRQCHIP());
+        kvm_enable_cap.args(capability, 0, ioapicPins);
+        int result = fd().ioctl(ENABLE_CAP.request(), capability);
+        if (result < 0) {
+            throw new KernelException(ENABLE_CAP.name(), fd(), "cap=KVM_CAP_SPLIT_IRQCHIP, pins=" + ioapicPins, result,
+                    Errno.EINVAL.is(result) ? "There can be 0 to 4096 pins" : irqchipRemedy(result));
+        }
+        gsiRoutes.startSplit(ioapicPins);
+    }
+
+    private static String irqchipRemedy(int result) {
+        return switch (Errno.of(-result)) {
+            case EEXIST, EINVAL -> "It can be made once, and before the first vCPU";
+            case ENODEV -> "This processor has none that KVM makes this way: create a device such as "
+                    + KvmDeviceType.ARM_VGIC_V3;
+            default -> "";
+        };
+    }
+
+    /**
+     * {@code KVM_CREATE_PIT2}: lets the kernel model the programmable interval timer, which interrupts by GSI 0. x86-64
+     * only; it needs {@link #createIrqchip}.
+     *
+     * @throws KernelException when the kernel refuses
+     */
+    public void createPit() {
+        int result = fd().ioctl(CREATE_PIT2.request(), kvm_pit_config.allocate(Scratch.begin()));
+        if (result < 0) {
+            throw new KernelException(CREATE_PIT2.name(), fd(), "", result, switch (Errno.of(-result)) {
+                case EEXIST -> "This VM has one already";
+                case ENOENT -> "It needs the PIC and the IO-APIC in the kernel: call createIrqchip first";
+                default -> "";
+            });
+        }
+    }
+
+    /**
+     * {@code KVM_IRQ_LINE}: raises or lowers an interrupt's line. A level-triggered interrupt stays until it is lowered;
+     * an edge-triggered one comes when its line rises.
+     *
+     * @param gsi the global system interrupt
+     * @param level whether the line is high
+     * @throws KernelException when the kernel refuses
+     */
+    public void setIrqLine(int gsi, boolean level) {
+        MemorySegment line = kvm_irq_level.allocate(Scratch.begin());
+        kvm_irq_level.irq(line, gsi);
+        kvm_irq_level.level(line, level ? 1 : 0);
+        int result = fd().ioctl(IRQ_LINE.request(), line);
+        if (result < 0) {
+            throw new KernelException(IRQ_LINE.name(), fd(), "irq=" + gsi + ", level=" + level, result,
+                    Errno.ENXIO.is(result)
+                            ? "The VM has no interrupt controller in the kernel: call createIrqchip first"
+                            : "");
+        }
+    }
+
+    /**
+     * {@code KVM_SIGNAL_MSI}: interrupts the guest by a message without a route. Needs Linux 3.5.
+     *
+     * @param address where the message goes, as the guest programs it into a device
+     * @param data what the message says
+     * @return how many vCPUs took it; 0 when the one that is meant has its local APIC switched off, or there is no such
+     *         one
+     * @throws KernelException when the kernel refuses
+     */
+    public int signalMsi(long address, int data) {
+        MemorySegment msi = kvm_msi.allocate(Scratch.begin());
+        kvm_msi.address_lo(msi, (int) address);
+        kvm_msi.address_hi(msi, (int) (address >>> Integer.SIZE));
+        kvm_msi.data(msi, data);
+        int result = fd().ioctl(SIGNAL_MSI.request(), msi);
+        if (result < 0) {
+            throw new KernelException(SIGNAL_MSI.name(), fd(), String.format("address=0x%x, data=0x%x", address, data),
+                    result, switch (Errno.of(-result)) {
+                        case EINVAL -> "The VM has no interrupt controller in the kernel: call createIrqchip first";
+                        case EPERM -> "The VM has no vCPU that could take it";
+                        default -> "";
+                    });
+        }
+        return result;
+    }
+
+    /**
+     * The table of this VM's interrupts.
+     *
+     * @return the one table, which lives as long as this VM
+     * @throws IllegalStateException when neither {@link #createIrqchip} nor {@link #createSplitIrqchip} was called
+     */
+    public GsiRoutes gsiRoutes() {
+        if (!gsiRoutes.isStarted()) {
+            throw new IllegalStateException(
+                    this + " has no interrupt controller: call createIrqchip or createSplitIrqchip first");
+        }
+        return gsiRoutes;
+    }
+
+    GsiRoutes routes() {
+        return gsiRoutes;
+    }
+
+    /**
+     * {@code KVM_IRQFD}: lets the signals of an eventfd interrupt the guest, edge-triggered. Needs an irqchip.
+     *
+     * @param trigger the eventfd; it stays the caller's, and it cannot serve two irqfds
+     * @param gsi the global system interrupt, zero or more; while no route leads anywhere from it, signals are lost
+     * @return the irqfd, which belongs to this VM and to the eventfd
+     * @throws KernelException when the kernel refuses; the message says what to do
+     */
+    public IrqFd addIrqFd(EventFd trigger, int gsi) {
+        return IrqFd.assign(this, trigger, gsi, null);
+    }
+
+    /**
+     * {@code KVM_IRQFD} with {@code KVM_IRQFD_FLAG_RESAMPLE}: lets a signal raise a level-triggered interrupt. When the
+     * guest is done with it, the line falls and {@code resample} is signalled, so that whoever raised it can look
+     * whether it must rise again. Needs {@link #createIrqchip} and Linux 3.7.
+     *
+     * @param trigger the eventfd that raises it; it stays the caller's, and it cannot serve two irqfds
+     * @param gsi the global system interrupt, zero or more
+     * @param resample the eventfd that the kernel signals; it stays the caller's
+     * @return the irqfd, which belongs to this VM and to both eventfds
+     * @throws KernelException when the kernel refuses; the message says what to do
+     */
+    public IrqFd addIrqFd(EventFd trigger, int gsi, EventFd resample) {
+        return IrqFd.assign(this, trigger, gsi, Objects.requireNonNull(resample));
+    }
+
+    /**
+     * {@code KVM_IOEVENTFD}: lets a guest's write of any value signal an eventfd.
+     *
+     * @param eventFd what is signalled; it stays the caller's
+     * @param address where the guest writes
+     * @param length of the write, 1, 2, 4 or 8 bytes (8 not for a port), or 0 for any
+     * @return the ioeventfd, which belongs to this VM and to the eventfd
+     * @throws IllegalArgumentException when no write has that length
+     * @throws KernelException when the kernel refuses; {@code EEXIST} when there is an ioeventfd for such a write
+     */
+    public IoEventFd addIoEventFd(EventFd eventFd, IoAddress address, int length) {
+        return IoEventFd.assign(this, eventFd, address, length, OptionalLong.empty());
+    }
+
+    /**
+     * {@code KVM_IOEVENTFD} with {@code KVM_IOEVENTFD_FLAG_DATAMATCH}: lets a guest's write of one value signal an
+     * eventfd.
+     *
+     * @param eventFd what is signalled; it stays the caller's
+     * @param address where the guest writes
+     * @param length of the write, 1, 2, 4 or 8 bytes (8 not for a port)
+     * @param dataMatch the value, unsigned and of that length
+     * @return the ioeventfd, which belongs to this VM and to the eventfd
+     * @throws IllegalArgumentException when no write has that length, or the value does not fit in
+     * @throws KernelException when the kernel refuses; {@code EEXIST} when there is an ioeventfd for such a write
+     */
+    public IoEventFd addIoEventFd(EventFd eventFd, IoAddress address, int length, long dataMatch) {
+        return IoEventFd.assign(this, eventFd, address, length, OptionalLong.of(dataMatch));
+    }
+
+    List<IoEventFd> ioEventFds() {
+        return children().stream().filter(IoEventFd.class::isInstance).map(IoEventFd.class::cast).toList();
     }
 }

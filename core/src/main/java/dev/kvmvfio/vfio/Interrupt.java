@@ -41,6 +41,8 @@ public final class Interrupt {
     private static final Ioctl SET_IRQS = new Ioctl("VFIO_DEVICE_SET_IRQS", vfio_h.VFIO_DEVICE_SET_IRQS());
     private static final int NO_EVENTFD = -1;
 
+    private static final List<Integer> EXCLUSIVE = List.of(INTX, MSI, MSIX);
+
     private final VfioDevice device;
     private final int index;
     private final int flags;
@@ -67,6 +69,15 @@ public final class Interrupt {
             throw new KernelException(GET_IRQ_INFO.name(), device, "index=" + index, result, "");
         }
         return new Interrupt(device, index, vfio_irq_info.flags(info), vfio_irq_info.count(info));
+    }
+
+    /**
+     * The device whose interrupt it is.
+     *
+     * @return this interrupt belongs to it
+     */
+    public VfioDevice device() {
+        return device;
     }
 
     /**
@@ -112,6 +123,15 @@ public final class Interrupt {
      */
     public boolean isNoResize() {
         return (flags & vfio_h.VFIO_IRQ_INFO_NORESIZE()) != 0;
+    }
+
+    /**
+     * Whether {@link #enable} was called and {@link #disable} was not.
+     *
+     * @return what this object did; false as well when the interrupt was enabled by other means
+     */
+    public boolean isEnabled() {
+        return enabled;
     }
 
     /**
@@ -271,9 +291,18 @@ public final class Interrupt {
     private int call(MemorySegment request, String arguments) {
         int result = device.fd().ioctl(SET_IRQS.request(), request);
         if (result < 0) {
-            throw new KernelException(SET_IRQS.name(), this, arguments, result, "");
+            throw new KernelException(SET_IRQS.name(), this, arguments, result,
+                    Errno.EINVAL.is(result) ? otherEnabled() : "");
         }
         return result;
+    }
+
+    private String otherEnabled() {
+        return device.interrupts().stream()
+                .filter(other -> other != this && other.enabled && EXCLUSIVE.contains(index)
+                        && EXCLUSIVE.contains(other.index))
+                .map(other -> other.name() + " is enabled, and a device has one kind at a time: disable it first")
+                .findFirst().orElse("");
     }
 
     private void check(int start, int vectors) {

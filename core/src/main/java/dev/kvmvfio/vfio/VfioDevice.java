@@ -192,8 +192,8 @@ public sealed class VfioDevice extends Handle permits BoundDevice {
     }
 
     /**
-     * Switches the device's interrupts off and unmaps its regions, as the first step of giving it back. The device
-     * stays open, and its interrupts can be enabled again.
+     * Switches the device's interrupts off and closes what uses them and its regions, as the first step of giving it
+     * back. The device stays open, and its interrupts can be enabled again.
      */
     @Override
     public void quiesce() {
@@ -202,8 +202,8 @@ public sealed class VfioDevice extends Handle permits BoundDevice {
         if (known != null) {
             known.interrupts().forEach(interrupt -> failures.attempt(interrupt::disableIfEnabled));
         }
-        children().reversed().stream().filter(RegionMapping.class::isInstance)
-                .forEach(mapping -> failures.attempt(mapping::close));
+        children().reversed().stream().filter(child -> !(child instanceof Attachment))
+                .forEach(user -> failures.attempt(user::close));
         failures.throwFirst();
     }
 

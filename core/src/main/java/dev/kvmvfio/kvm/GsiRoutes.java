@@ -1,0 +1,227 @@
+package dev.kvmvfio.kvm;
+
+import dev.kvmvfio.bindings.kvm.kvm_h;
+import dev.kvmvfio.bindings.kvm.kvm_irq_routing;
+import dev.kvmvfio.bindings.kvm.kvm_irq_routing_entry;
+import dev.kvmvfio.bindings.kvm.kvm_irq_routing_irqchip;
+import dev.kvmvfio.bindings.kvm.kvm_irq_routing_msi;
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_x86_64_h;
+import dev.kvmvfio.kernel.HostException;
+import dev.kvmvfio.kernel.Ioctl;
+import dev.kvmvfio.kernel.KernelException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Optional;
+import java.util.SortedMap;
+import java.util.TreeMap;
+
+/**
+ * Where each of a VM's global system interrupts (GSI) goes, on x86-64: the kernel's table is always what this one says.
+ *
+ * <p>With {@link Vm#createIrqchip} the GSIs 0 to 23 go to the pins of the IO-APIC, and 0 to 15 to the PIC as well. With
+ * {@link Vm#createSplitIrqchip} the first GSIs are the pins of the program's own IO-APIC, which it routes with
+ * {@link #addPin}. All others are for messages: {@link #addMsi} takes the lowest that is free.
+ *
+ * {@snippet :
+ * try (Kvm kvm = Kvm.open(); Vm vm = kvm.createVm(); EventFd eventFd = EventFd.create(Kernel.linux())) {
+ *     vm.createIrqchip();
+ *     MsiRoute route = vm.gsiRoutes().addMsi(0xfee0_0000L, 0x41);      // vector 0x41 of the vCPU with APIC id 0
+ *     vm.addIrqFd(eventFd, route.gsi());
+ *     route.update(0xfee0_1000L, 0x41);                                // now of the one with APIC id 1
+ * }
+ * }
+ *
+ * <p><b>Thread-safety:</b> all methods may be called from any thread, also while interrupts arrive.
+ */
+public final class GsiRoutes {
+    private static final Ioctl SET_GSI_ROUTING = new Ioctl("KVM_SET_GSI_ROUTING", kvm_h.KVM_SET_GSI_ROUTING());
+    private static final int PIC_PINS = 8;
+    private static final int ISA_INTERRUPTS = 2 * PIC_PINS;
+    private static final int IOAPIC_PINS = kvm_x86_64_h.KVM_IOAPIC_NUM_PINS();
+
+    private final Vm vm;
+    private final SortedMap<Integer, MsiRoute> messages = new TreeMap<>();
+    private int chipRoutes;
+    private int pins;
+    private int limit;
+
+    GsiRoutes(Vm vm) {
+        this.vm = vm;
+    }
+
+    /** The kernel now has its own chips, and routes to all their pins. */
+    synchronized void startWithChips() {
+        start(IOAPIC_PINS);
+        chipRoutes = ISA_INTERRUPTS + IOAPIC_PINS;
+    }
+
+    /** The kernel now has the local APICs, and no route yet. */
+    synchronized void startSplit(int ioapicPins) {
+        start(ioapicPins);
+    }
+
+    private void start(int firstPins) {
+        pins = firstPins;
+        limit = vm.checkExtension(kvm_h.KVM_CAP_IRQ_ROUTING());
+    }
+
+    synchronized boolean isStarted() {
+        return limit > 0;
+    }
+
+    /**
+     * {@code KVM_SET_GSI_ROUTING}: adds a message.
+     *
+     * @param address where the message goes, as the guest programs it into a device
+     * @param data what the message says
+     * @return its route, which belongs to the VM
+     * @throws HostException when the table is full ({@code KVM_CAP_IRQ_ROUTING})
+     * @throws KernelException when the kernel refuses; nothing is added
+     */
+    public MsiRoute addMsi(long address, int data) {
+        return vm.adopt(add(null, new MsiRoute.Message(address, data)));
+    }
+
+    /**
+     * {@code KVM_SET_GSI_ROUTING}: routes a pin of the IO-APIC that the program models beside a split irqchip. The GSI
+     * is the pin. When the guest is done with a level-triggered one, {@code KVM_RUN} says so.
+     *
+     * @param pin 0 to the number that {@link Vm#createSplitIrqchip} was given, less one
+     * @param address where its message goes
+     * @param data what its message says
+     * @return its route, which belongs to the VM
+     * @throws IllegalArgumentException when there is no such pin
+     * @throws IllegalStateException when the pin has a route already, or the IO-APIC is the kernel's
+     * @throws KernelException when the kernel refuses; nothing is added
+     */
+    public MsiRoute addPin(int pin, long address, int data) {
+        return vm.adopt(add(pin, new MsiRoute.Message(address, data)));
+    }
+
+    private synchronized MsiRoute add(Integer pin, MsiRoute.Message message) {
+        int gsi = pin == null ? freeGsi() : checked(pin);
+        MsiRoute added = new MsiRoute(this, gsi, message);
+        messages.put(gsi, added);
+        int result = set();
+        if (result < 0) {
+            messages.remove(gsi);
+            throw refused(added, result);
+        }
+        return added;
+    }
+
+    private int freeGsi() {
+        int gsi = pins;
+        while (messages.containsKey(gsi)) {
+            gsi++;
+        }
+        if (gsi >= limit || chipRoutes + messages.size() >= limit) {
+            throw new HostException(
+                    "all " + limit + " interrupt routes of " + vm + " are taken (KVM_CAP_IRQ_ROUTING)",
+                    "Close routes that are not needed, or give the guest's devices fewer vectors");
+        }
+        return gsi;
+    }
+
+    private int checked(int pin) {
+        if (chipRoutes > 0) {
+            throw new IllegalStateException("the IO-APIC of " + vm + " is the kernel's, which routes its pins");
+        }
+        if (pin < 0 || pin >= pins) {
+            throw new IllegalArgumentException("pin " + pin + " is beyond the " + pins + " of createSplitIrqchip");
+        }
+        if (messages.containsKey(pin)) {
+            throw new IllegalStateException("pin " + pin + " of " + vm + " has a route already: " + messages.get(pin));
+        }
+        return pin;
+    }
+
+    synchronized void update(MsiRoute route, MsiRoute.Message changed) {
+        if (messages.get(route.gsi()) != route) {
+            throw new IllegalStateException(route + " is closed");
+        }
+        MsiRoute.Message before = route.message();
+        route.setMessage(changed);
+        int result = set();
+        if (result < 0) {
+            route.setMessage(before);
+            throw refused(route, result);
+        }
+    }
+
+    synchronized void remove(MsiRoute route) {
+        messages.remove(route.gsi());
+        int result = set();
+        if (result < 0) {
+            throw refused(route, result);
+        }
+    }
+
+    synchronized Optional<MsiRoute> find(int gsi) {
+        return Optional.ofNullable(messages.get(gsi));
+    }
+
+    private KernelException refused(MsiRoute route, int result) {
+        return new KernelException(SET_GSI_ROUTING.name(), vm.fd(),
+                "nr=" + (chipRoutes + messages.size()) + ", " + route, result, "");
+    }
+
+    /** The call replaces the whole table, so the chips' pins are in it each time. */
+    private int set() {
+        int count = chipRoutes + messages.size();
+        long header = kvm_irq_routing.entries$offset();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment table = arena.allocate(header + count * kvm_irq_routing_entry.sizeof(), Long.BYTES);
+            kvm_irq_routing.nr(table, count);
+            Entries entries = new Entries(table.asSlice(header));
+            if (chipRoutes > 0) {
+                entries.addChips();
+            }
+            messages.values().forEach(entries::addMessage);
+            return vm.fd().ioctl(SET_GSI_ROUTING.request(), table);
+        }
+    }
+
+    /** Fills an array of {@code struct kvm_irq_routing_entry}. */
+    private static final class Entries {
+        private final MemorySegment array;
+        private int count;
+
+        Entries(MemorySegment array) {
+            this.array = array;
+        }
+
+        /** As the kernel routes them when it makes the chips. */
+        void addChips() {
+            for (int pin = 0; pin < PIC_PINS; pin++) {
+                addPin(pin, kvm_x86_64_h.KVM_IRQCHIP_PIC_MASTER(), pin);
+                addPin(PIC_PINS + pin, kvm_x86_64_h.KVM_IRQCHIP_PIC_SLAVE(), pin);
+            }
+            for (int pin = 0; pin < IOAPIC_PINS; pin++) {
+                addPin(pin, kvm_x86_64_h.KVM_IRQCHIP_IOAPIC(), pin);
+            }
+        }
+
+        private void addPin(int gsi, int chip, int pin) {
+            MemorySegment entry = next(gsi, kvm_h.KVM_IRQ_ROUTING_IRQCHIP());
+            MemorySegment target = kvm_irq_routing_entry.u.irqchip(kvm_irq_routing_entry.u(entry));
+            kvm_irq_routing_irqchip.irqchip(target, chip);
+            kvm_irq_routing_irqchip.pin(target, pin);
+        }
+
+        void addMessage(MsiRoute route) {
+            MemorySegment entry = next(route.gsi(), kvm_h.KVM_IRQ_ROUTING_MSI());
+            MemorySegment target = kvm_irq_routing_entry.u.msi(kvm_irq_routing_entry.u(entry));
+            kvm_irq_routing_msi.address_lo(target, (int) route.address());
+            kvm_irq_routing_msi.address_hi(target, (int) (route.address() >>> Integer.SIZE));
+            kvm_irq_routing_msi.data(target, route.data());
+        }
+
+        private MemorySegment next(int gsi, int type) {
+            MemorySegment entry = kvm_irq_routing_entry.asSlice(array, count++);
+            kvm_irq_routing_entry.gsi(entry, gsi);
+            kvm_irq_routing_entry.type(entry, type);
+            return entry;
+        }
+    }
+}
