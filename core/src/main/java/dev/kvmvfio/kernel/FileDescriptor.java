@@ -230,6 +230,22 @@ public final class FileDescriptor implements AutoCloseable {
     }
 
     /**
+     * {@code ftruncate(2)}.
+     *
+     * @param length the new size in bytes
+     * @return 0 or a negative errno
+     * @throws IllegalStateException when this descriptor is closed
+     */
+    public int ftruncate(long length) {
+        acquire();
+        try {
+            return kernel.ftruncate(number, length);
+        } finally {
+            release();
+        }
+    }
+
+    /**
      * {@code read(2)}.
      *
      * @param buffer native memory to fill

@@ -1,18 +1,39 @@
 package dev.kvmvfio.kernel;
 
-import dev.kvmvfio.bindings.system.system_h;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Memory of this process that a guest or a device can be given: a guest's RAM, or a buffer for DMA. It starts on a page
  * and begins as zeroes.
  *
+ * {@snippet :
+ * HostMemory ram = HostMemory.allocate(Kernel.linux(), 64 << 20);
+ * HostMemory large = HostMemory.of(Kernel.linux(), 4L << 30).memfd("guest").hugePages(HugePages.SIZE_1G).allocate();
+ * }
+ *
  * <p>A device writes to it whenever it likes while it is mapped for DMA, so {@link #close()} refuses as long as a
  * memory slot or a DMA mapping uses it.
  */
 public final class HostMemory extends MappedMemory {
-    private HostMemory(Kernel kernel, long address, long size) {
+    private final FileDescriptor file;
+    private final String description;
+
+    HostMemory(Kernel kernel, long address, long size, FileDescriptor file, String description) {
         super(kernel, address, size);
+        this.file = file;
+        this.description = description;
+    }
+
+    /**
+     * Begins a request for memory that is more than anonymous.
+     *
+     * @param kernel where to allocate it
+     * @param size in bytes, a positive multiple of the page size
+     * @return the request
+     */
+    public static HostMemoryRequest of(Kernel kernel, long size) {
+        return new HostMemoryRequest(kernel, size);
     }
 
     /**
@@ -25,13 +46,16 @@ public final class HostMemory extends MappedMemory {
      * @throws KernelException when there is no room
      */
     public static HostMemory allocate(Kernel kernel, long size) {
-        PageAlignment.checkLength(kernel, size);
-        long address = kernel.mmap(size, system_h.PROT_READ() | system_h.PROT_WRITE(),
-                system_h.MAP_PRIVATE() | system_h.MAP_ANONYMOUS() | system_h.MAP_NORESERVE(), -1, 0);
-        if (address < 0) {
-            throw new KernelException("mmap", "anonymous memory", "length=" + size, address, "");
-        }
-        return new HostMemory(kernel, address, size);
+        return of(kernel, size).allocate();
+    }
+
+    /**
+     * The memfd that this memory is, to give to another process.
+     *
+     * @return owned by this object; empty for anonymous memory
+     */
+    public Optional<FileDescriptor> file() {
+        return Optional.ofNullable(file);
     }
 
     @Override
@@ -41,7 +65,17 @@ public final class HostMemory extends MappedMemory {
     }
 
     @Override
+    protected void release() {
+        Failures failures = new Failures();
+        failures.attempt(super::release);
+        if (file != null) {
+            failures.attempt(file::close);
+        }
+        failures.throwFirst();
+    }
+
+    @Override
     public String toString() {
-        return String.format("host memory of 0x%x bytes", size());
+        return description;
     }
 }

@@ -154,6 +154,24 @@ public interface Kernel {
     int eventfd(int initialValue, int flags);
 
     /**
+     * {@code memfd_create(2)}: a file that is memory and has no path.
+     *
+     * @param name what {@code /proc} shows it as
+     * @param flags the {@code MFD_} bits
+     * @return a file descriptor number of an empty file, or a negative errno
+     */
+    int memfd(String name, int flags);
+
+    /**
+     * {@code ftruncate(2)}.
+     *
+     * @param fd the file descriptor number
+     * @param length the file's new size in bytes
+     * @return 0 or a negative errno
+     */
+    int ftruncate(int fd, long length);
+
+    /**
      * {@code getrlimit(2)}: the soft limit.
      *
      * @param resource an {@code RLIMIT_} number

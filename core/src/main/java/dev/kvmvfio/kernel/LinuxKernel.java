@@ -268,6 +268,36 @@ final class LinuxKernel implements Kernel {
         }
     }
 
+    private static final class MemfdCreate {
+        static final MethodHandle HANDLE = link("memfd_create", 2, JAVA_INT, ADDRESS, JAVA_INT);
+    }
+
+    @Override
+    public int memfd(String name, int flags) {
+        MemorySegment state = STATE.get();
+        try (Arena arena = Arena.ofConfined()) {
+            int result = (int) MemfdCreate.HANDLE.invokeExact(state, arena.allocateFrom(name), flags);
+            return result < 0 ? -errno(state) : result;
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    private static final class Ftruncate {
+        static final MethodHandle HANDLE = link("ftruncate", 2, JAVA_INT, JAVA_INT, JAVA_LONG);
+    }
+
+    @Override
+    public int ftruncate(int fd, long length) {
+        MemorySegment state = STATE.get();
+        try {
+            int result = (int) Ftruncate.HANDLE.invokeExact(state, fd, length);
+            return result < 0 ? -errno(state) : result;
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
     private static final class Getrlimit {
         static final MethodHandle HANDLE = link("getrlimit", 2, JAVA_INT, JAVA_INT, ADDRESS);
     }

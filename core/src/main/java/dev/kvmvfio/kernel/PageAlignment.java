@@ -14,9 +14,13 @@ public final class PageAlignment {
      * @throws IllegalArgumentException when it is not a multiple of the page size
      */
     public static void check(Kernel kernel, String name, long value) {
-        if ((value & kernel.pageSize() - 1) != 0) {
+        check(kernel.pageSize(), name, value);
+    }
+
+    private static void check(long pageSize, String name, long value) {
+        if ((value & pageSize - 1) != 0) {
             throw new IllegalArgumentException(
-                    String.format("%s 0x%x is not a multiple of the page size 0x%x", name, value, kernel.pageSize()));
+                    String.format("%s 0x%x is not a multiple of the page size 0x%x", name, value, pageSize));
         }
     }
 
@@ -28,9 +32,13 @@ public final class PageAlignment {
      * @throws IllegalArgumentException when it is not a positive multiple of the page size
      */
     public static void checkLength(Kernel kernel, long length) {
+        checkLength(kernel.pageSize(), length);
+    }
+
+    static void checkLength(long pageSize, long length) {
         if (length <= 0) {
             throw new IllegalArgumentException("a length of " + length + " bytes maps nothing");
         }
-        check(kernel, "length", length);
+        check(pageSize, "length", length);
     }
 }

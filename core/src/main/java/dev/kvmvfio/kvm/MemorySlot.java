@@ -1,13 +1,26 @@
 package dev.kvmvfio.kvm;
 
+import dev.kvmvfio.bindings.kvm.kvm_dirty_log;
+import dev.kvmvfio.bindings.kvm.kvm_h;
+import dev.kvmvfio.kernel.Errno;
+import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.Handle;
+import dev.kvmvfio.kernel.Ioctl;
+import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kernel.MappedMemory;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import java.util.BitSet;
 
 /**
  * A range of guest-physical addresses that is backed by memory of this process. Closing it takes the memory out of the
  * guest.
  */
 public final class MemorySlot extends Handle {
+    private static final Ioctl GET_DIRTY_LOG = new Ioctl("KVM_GET_DIRTY_LOG", kvm_h.KVM_GET_DIRTY_LOG());
+
     private final Vm vm;
     private final int number;
     private final long guestPhysicalAddress;
@@ -56,6 +69,40 @@ public final class MemorySlot extends Handle {
      */
     public MappedMemory memory() {
         return memory;
+    }
+
+    boolean overlaps(long address, long bytes) {
+        return address < guestPhysicalAddress + length && guestPhysicalAddress < address + bytes;
+    }
+
+    /**
+     * {@code KVM_GET_DIRTY_LOG}: which pages the guest wrote to since the slot was added or this was last asked. What
+     * the program or a device wrote by itself is not among them.
+     *
+     * @return a bit for each page, 0 for the slot's first one
+     * @throws IllegalStateException when this slot is closed
+     * @throws KernelException when the kernel refuses; {@code ENOENT} when the slot was added without
+     *         {@link SlotFlag#DIRTY_LOG}
+     */
+    public synchronized BitSet dirtyPages() {
+        // A close waits for this method, so that the number is still this slot's.
+        if (!isOpen()) {
+            throw new IllegalStateException(this + " is closed");
+        }
+        FileDescriptor fd = vm.fd();
+        long pages = length / fd.kernel().pageSize();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment bitmap = arena.allocate(ValueLayout.JAVA_LONG, (pages + Long.SIZE - 1) / Long.SIZE);
+            MemorySegment log = kvm_dirty_log.allocate(arena);
+            kvm_dirty_log.slot(log, number);
+            kvm_dirty_log.dirty_bitmap(log, bitmap);
+            int result = fd.ioctl(GET_DIRTY_LOG.request(), log);
+            if (result < 0) {
+                throw new KernelException(GET_DIRTY_LOG.name(), this, "", result,
+                        Errno.ENOENT.is(result) ? "Add the memory with SlotFlag.DIRTY_LOG" : "");
+            }
+            return BitSet.valueOf(bitmap.asByteBuffer().order(ByteOrder.nativeOrder()).asLongBuffer());
+        }
     }
 
     @Override

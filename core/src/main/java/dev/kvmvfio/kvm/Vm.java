@@ -16,6 +16,7 @@ import dev.kvmvfio.kernel.MappedMemory;
 import dev.kvmvfio.kernel.PageAlignment;
 import dev.kvmvfio.kernel.Scratch;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Objects;
@@ -128,12 +129,13 @@ public final class Vm extends KvmFile {
      *
      * @param guestPhysicalAddress where the guest sees it, in bytes; a multiple of the page size
      * @param memory what backs it; it cannot be closed before the slot
+     * @param flags what is special about it
      * @return the slot, which belongs to this VM
      * @throws IllegalArgumentException when the address is not page-aligned
      * @throws KernelException when the kernel refuses; {@code EEXIST} when another slot is in the way
      */
-    public MemorySlot addMemory(long guestPhysicalAddress, MappedMemory memory) {
-        return addMemory(guestPhysicalAddress, memory, 0, memory.size(), 0);
+    public MemorySlot addMemory(long guestPhysicalAddress, MappedMemory memory, SlotFlag... flags) {
+        return addMemory(guestPhysicalAddress, memory, 0, memory.size(), flags);
     }
 
     /**
@@ -143,24 +145,31 @@ public final class Vm extends KvmFile {
      * @param memory what backs it; it cannot be closed before the slot
      * @param offset of the part within the memory, in bytes; a multiple of the page size
      * @param length in bytes; a multiple of the page size
-     * @param flags {@code KVM_MEM_} bits: read-only, dirty log
+     * @param flags what is special about it
      * @return the slot, which belongs to this VM
      * @throws IllegalArgumentException when anything is not page-aligned or the part reaches outside the memory
      * @throws KernelException when the kernel refuses; {@code EEXIST} when another slot is in the way
      */
-    public MemorySlot addMemory(long guestPhysicalAddress, MappedMemory memory, long offset, long length, int flags) {
+    public MemorySlot addMemory(long guestPhysicalAddress, MappedMemory memory, long offset, long length,
+            SlotFlag... flags) {
         PageAlignment.check(fd().kernel(), "guest-physical address", guestPhysicalAddress);
         long address = memory.addressOf(offset, length);
         int number = takeSlot();
-        int result = setRegion(number, flags, guestPhysicalAddress, length, address);
+        int result = setRegion(number, SlotFlag.bits(flags), guestPhysicalAddress, length, address);
         if (result < 0) {
             freeSlot(number);
             throw new KernelException(SET_USER_MEMORY_REGION.name(), fd(),
-                    String.format("slot=%d, guest_phys_addr=0x%x, memory_size=0x%x, flags=%d", number,
-                            guestPhysicalAddress, length, flags),
-                    result, Errno.EEXIST.is(result) ? "It overlaps one of " + children() : "");
+                    String.format("slot=%d, guest_phys_addr=0x%x, memory_size=0x%x, flags=%s", number,
+                            guestPhysicalAddress, length, Arrays.toString(flags)),
+                    result, Errno.EEXIST.is(result) ? overlap(guestPhysicalAddress, length) : "");
         }
         return memory.adopt(adopt(new MemorySlot(this, number, guestPhysicalAddress, memory, length)));
+    }
+
+    private String overlap(long guestPhysicalAddress, long length) {
+        List<MemorySlot> slots = children().stream().filter(MemorySlot.class::isInstance).map(MemorySlot.class::cast)
+                .filter(slot -> slot.overlaps(guestPhysicalAddress, length)).toList();
+        return slots.isEmpty() ? "KVM itself has memory there" : "It overlaps " + slots;
     }
 
     void removeSlot(MemorySlot slot) {

@@ -18,6 +18,7 @@ final class Machine {
     private final Iommu iommu;
     private final UserMemory userMemory;
     private final PhysicalMemory physicalMemory = new PhysicalMemory();
+    private final HugePagePool hugePagePool;
     private final ReentrantLock lock = new ReentrantLock();
     private final Condition changed = lock.newCondition();
     private final Set<Holder> holders = new LinkedHashSet<>();
@@ -30,6 +31,7 @@ final class Machine {
         this.process = host.process();
         this.iommu = host.iommu();
         this.userMemory = new UserMemory(process.addressSpace());
+        this.hugePagePool = new HugePagePool(host.hugePages());
         this.bus = new PciBus(this, host.devices());
         this.hostFiles = new HostFiles(this, host.permissions(), host.missingNodes());
     }
@@ -58,6 +60,10 @@ final class Machine {
 
     PhysicalMemory physicalMemory() {
         return physicalMemory;
+    }
+
+    HugePagePool hugePagePool() {
+        return hugePagePool;
     }
 
     Iommu iommu() {

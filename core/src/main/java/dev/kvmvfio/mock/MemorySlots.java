@@ -8,6 +8,7 @@ import dev.kvmvfio.bindings.kvm.kvm_dirty_log;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.kvm_userspace_memory_region2;
 import java.lang.foreign.MemorySegment;
+import java.util.BitSet;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.Map;
@@ -23,6 +24,8 @@ final class MemorySlots {
 
     private final Machine machine;
     private final Map<Integer, Slot> slots = new HashMap<>();
+    /** The pages that the guest wrote to, of each slot that logs them. */
+    private final Map<Integer, BitSet> dirtyPages = new HashMap<>();
 
     MemorySlots(Machine machine) {
         this.machine = machine;
@@ -60,9 +63,15 @@ final class MemorySlots {
         if (slot.size == 0) {
             Refusal.when(old == null, EINVAL);
             slots.remove(slot.number);
+            dirtyPages.remove(slot.number);
         } else if (!slot.equals(old)) {
             checkChange(old, slot);
             slots.put(slot.number, slot);
+            if (slot.logsDirtyPages()) {
+                dirtyPages.putIfAbsent(slot.number, new BitSet());
+            } else {
+                dirtyPages.remove(slot.number);
+            }
         }
     }
 
@@ -88,15 +97,76 @@ final class MemorySlots {
         Refusal.when(placed && Long.compareUnsigned(slot.guestAddress + slot.size, END_OF_MEMORY) > 0, EINVAL);
     }
 
-    /** Answers that nothing was written, because no guest code runs here. */
+    /** The log is empty afterwards, also when nobody gets it. */
     long dirtyLog(Argument argument) {
         MemorySegment log = argument.read(0, kvm_dirty_log.sizeof());
-        Refusal.when(!isNumber(kvm_dirty_log.slot(log)), EINVAL);
-        Slot slot = slots.get(kvm_dirty_log.slot(log));
-        Refusal.when(slot == null || !slot.logsDirtyPages(), ENOENT);
-        long words = (slot.size / PhysicalMemory.PAGE + 63) / 64;
-        MemorySegment bitmap = kvm_dirty_log.dirty_bitmap(log);
-        machine.userMemory().write(bitmap.address(), Argument.allocate(words * Long.BYTES));
+        int number = kvm_dirty_log.slot(log);
+        Refusal.when(!isNumber(number), EINVAL);
+        BitSet dirty = dirtyPages.get(number);
+        Refusal.when(dirty == null, ENOENT);
+        long words = (slots.get(number).size / PhysicalMemory.PAGE + Long.SIZE - 1) / Long.SIZE;
+        MemorySegment bitmap = Argument.allocate(words * Long.BYTES);
+        MemorySegment.copy(MemorySegment.ofArray(dirty.toLongArray()), 0, bitmap, 0, dirty.toLongArray().length * 8L);
+        dirty.clear();
+        machine.userMemory().write(kvm_dirty_log.dirty_bitmap(log).address(), bitmap);
         return 0;
+    }
+
+    /**
+     * What the guest reads.
+     *
+     * @return a copy, or null when some of it is no memory
+     */
+    MemorySegment read(long guestAddress, long bytes) {
+        MemorySegment copy = Argument.allocate(bytes);
+        boolean memory = eachPart(guestAddress, bytes, false, (slot, from, offset, length) -> MemorySegment.copy(
+                machine.userMemory().read(slot.userAddress + from, length), 0, copy, offset, length));
+        return memory ? copy : null;
+    }
+
+    /**
+     * What the guest writes.
+     *
+     * @return false when some of it is no memory, or read-only; nothing is written then
+     */
+    boolean write(long guestAddress, MemorySegment from) {
+        return eachPart(guestAddress, from.byteSize(), true, (slot, to, offset, length) -> {
+            machine.userMemory().write(slot.userAddress + to, from.asSlice(offset, length));
+            if (slot.logsDirtyPages()) {
+                dirtyPages.get(slot.number).set((int) (to / PhysicalMemory.PAGE),
+                        (int) ((to + length - 1) / PhysicalMemory.PAGE) + 1);
+            }
+        });
+    }
+
+    /** A piece of what the guest accesses: where in a slot, and where in the whole. */
+    private interface Part {
+        void access(Slot slot, long inSlot, long offset, long length);
+    }
+
+    private boolean eachPart(long guestAddress, long bytes, boolean writing, Part part) {
+        return walk(guestAddress, bytes, writing, (_, _, _, _) -> {
+        }) && walk(guestAddress, bytes, writing, part);
+    }
+
+    private boolean walk(long guestAddress, long bytes, boolean writing, Part part) {
+        long offset = 0;
+        while (offset < bytes) {
+            Slot slot = at(guestAddress + offset);
+            if (slot == null || writing && slot.readOnly()) {
+                return false;
+            }
+            long inSlot = guestAddress + offset - slot.guestAddress;
+            long length = Math.min(bytes - offset, slot.size - inSlot);
+            part.access(slot, inSlot, offset, length);
+            offset += length;
+        }
+        return true;
+    }
+
+    /** Code in system management mode is not modelled. */
+    private Slot at(long guestAddress) {
+        return slots.values().stream().filter(slot -> slot.number >>> 16 == 0
+                && Long.compareUnsigned(guestAddress - slot.guestAddress, slot.size) < 0).findFirst().orElse(null);
     }
 }

@@ -1,5 +1,8 @@
 package dev.kvmvfio.mock;
 
+import java.lang.foreign.MemorySegment;
+import java.util.Optional;
+
 /**
  * What the code in a virtual machine would do and see. No guest code runs on the mock kernel, so a test does it
  * instead.
@@ -32,6 +35,29 @@ public final class MockGuest {
      */
     public void acknowledge(int gsi) {
         machine.locked(() -> vm.irqFds().acknowledge(gsi));
+    }
+
+    /**
+     * The guest reads memory.
+     *
+     * @param guestPhysicalAddress where, in bytes
+     * @param length in bytes
+     * @return a copy; empty when some of it is no memory, so that the program would have to answer
+     */
+    public Optional<MemorySegment> readMemory(long guestPhysicalAddress, long length) {
+        return machine.locked(() -> Optional.ofNullable(vm.slots().read(guestPhysicalAddress, length)));
+    }
+
+    /**
+     * The guest writes to memory, and the slot's dirty log shows it.
+     *
+     * @param guestPhysicalAddress where, in bytes
+     * @param from what
+     * @return whether it was written; false when some of it is no memory or read-only, so that the program would have
+     *         to take it
+     */
+    public boolean writeMemory(long guestPhysicalAddress, MemorySegment from) {
+        return machine.locked(() -> vm.slots().write(guestPhysicalAddress, from));
     }
 
     /**

@@ -1,7 +1,9 @@
 package dev.kvmvfio.mock;
 
 import dev.kvmvfio.kernel.Errno;
+import dev.kvmvfio.kernel.HugePages;
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -32,6 +34,7 @@ public final class MockHost {
     private final Set<LinuxCapability> missing = EnumSet.noneOf(LinuxCapability.class);
     private final Map<String, Errno> permissions = new LinkedHashMap<>();
     private final Set<String> missingNodes = new LinkedHashSet<>();
+    private final Map<HugePages, Integer> hugePages = new EnumMap<>(HugePages.class);
     private boolean iommu = true;
     private int addressBits = USUAL_BITS;
     private boolean isolatesInterrupts = true;
@@ -135,6 +138,21 @@ public final class MockHost {
         }
         memlock = bytes;
         return without(LinuxCapability.IPC_LOCK);
+    }
+
+    /**
+     * The huge pages that the administrator reserved; without this there are none.
+     *
+     * @param size of one page
+     * @param count how many
+     * @return this
+     */
+    public MockHost hugePages(HugePages size, int count) {
+        if (count < 0) {
+            throw new IllegalArgumentException(count + " huge pages");
+        }
+        hugePages.put(size, count);
+        return this;
     }
 
     /**
@@ -242,6 +260,10 @@ public final class MockHost {
 
     Process process() {
         return new Process(missing, memlock);
+    }
+
+    Map<HugePages, Integer> hugePages() {
+        return hugePages;
     }
 
     Map<String, Errno> permissions() {

@@ -37,15 +37,15 @@ import java.util.stream.Stream;
  * code in a virtual machine.
  *
  * <p>What it deliberately does not model answers with a {@link NotModelledException}: running a vCPU and its registers,
- * nested page tables, dirty bitmaps, migration, PASIDs, devices without an IOMMU, SR-IOV. A kernel of 4 KiB pages with
- * no huge pages reserved is modelled, in one process.
+ * nested page tables, dirty bitmaps of DMA, migration, PASIDs, devices without an IOMMU, SR-IOV. A kernel of 4 KiB pages
+ * is modelled, with the huge pages that the host reserves, in one process.
  *
  * <p><b>Thread-safety:</b> all methods may be called from any thread. Each kernel is a world of its own.
  */
 public final class MockKernel implements Kernel, AutoCloseable {
     private static final int NO_DESCRIPTOR = -1;
     private static final Set<String> SYSTEM_CALLS = Set.of("open", "close", "dup", "ioctl", "mmap", "munmap", "read",
-            "write", "pread", "pwrite", "poll", "eventfd", "readdir", "readlink", "stat");
+            "write", "pread", "pwrite", "poll", "eventfd", "memfd_create", "ftruncate", "readdir", "readlink", "stat");
 
     private final Machine machine;
     private final Recorder recorder = new Recorder();
@@ -147,11 +147,13 @@ public final class MockKernel implements Kernel, AutoCloseable {
         if ((flags & (system_h.MAP_FIXED() | system_h.MAP_FIXED_NOREPLACE())) != 0) {
             throw new NotModelledException("mmap at a fixed address");
         }
-        // No huge pages are reserved on this machine.
-        Refusal.when(anonymous && (flags & system_h.MAP_HUGETLB()) != 0, ENOMEM);
+        boolean huge = (flags & system_h.MAP_HUGETLB()) != 0;
+        if (huge && (flags & system_h.MAP_NORESERVE()) != 0) {
+            throw new NotModelledException("huge pages that are not set aside");
+        }
         OpenFile.MappingRequest request = new OpenFile.MappingRequest(PhysicalMemory.wholePages(length), protection,
                 shared, offset);
-        Mapping mapping = anonymous ? anonymous(request) : file.mmap(request);
+        Mapping mapping = !anonymous ? file.mmap(request) : huge ? inHugePages(request, flags) : anonymous(request);
         machine.process().addressSpace().add(mapping);
         return mapping.address();
     }
@@ -162,6 +164,15 @@ public final class MockKernel implements Kernel, AutoCloseable {
             return new Mapping(block, 0, request.length(), request.writable(), null);
         } finally {
             block.put();
+        }
+    }
+
+    private Mapping inHugePages(OpenFile.MappingRequest request, int flags) {
+        MemoryFile file = MemoryFile.anonymous(machine, flags, request.length());
+        try {
+            return file.mmap(request);
+        } finally {
+            file.put();
         }
     }
 
@@ -242,6 +253,18 @@ public final class MockKernel implements Kernel, AutoCloseable {
     public int eventfd(int initialValue, int flags) {
         return (int) call("eventfd", "", () -> String.format("value=%d, flags=0x%x", initialValue, flags),
                 () -> machine.files().install(new EventFd(machine, initialValue, flags)));
+    }
+
+    @Override
+    public int memfd(String name, int flags) {
+        return (int) call("memfd_create", "", () -> String.format("name=%s, flags=0x%x", name, flags),
+                () -> machine.files().install(MemoryFile.memfd(machine, name, flags)));
+    }
+
+    @Override
+    public int ftruncate(int fd, long length) {
+        return (int) onFile("ftruncate", fd, () -> String.format("length=0x%x", length),
+                file -> file.ftruncate(length));
     }
 
     @Override

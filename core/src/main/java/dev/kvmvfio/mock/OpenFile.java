@@ -70,6 +70,10 @@ abstract class OpenFile {
         throw Refusal.of(EINVAL);
     }
 
+    long ftruncate(long length) {
+        throw Refusal.of(EINVAL);
+    }
+
     Mapping mmap(MappingRequest request) {
         throw Refusal.of(ENODEV);
     }

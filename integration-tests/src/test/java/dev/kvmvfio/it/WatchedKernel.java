@@ -138,6 +138,18 @@ final class WatchedKernel implements Kernel {
     }
 
     @Override
+    public int memfd(String name, int flags) {
+        int refused = note("memfd_create");
+        return refused < 0 ? refused : kernel.memfd(name, flags);
+    }
+
+    @Override
+    public int ftruncate(int fd, long length) {
+        int refused = note("ftruncate");
+        return refused < 0 ? refused : kernel.ftruncate(fd, length);
+    }
+
+    @Override
     public long rlimit(int resource) {
         return kernel.rlimit(resource);
     }
