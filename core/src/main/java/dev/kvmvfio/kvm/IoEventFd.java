@@ -51,8 +51,9 @@ public final class IoEventFd extends Handle {
             throw new IllegalArgumentException("a write of " + length + " bytes at " + address
                     + " cannot be: it has 1, 2, 4" + (longest == Long.BYTES ? " or 8" : "") + ", or 0 for any length");
         }
-        if (address.value() < 0 && address.value() + length >= 0 && length > 0) {
-            throw new IllegalArgumentException("a write of " + length + " bytes at " + address + " ends at no address");
+        if (address.value() < 0 && address.value() + length >= 0) {
+            throw new IllegalArgumentException("a write of " + length + " bytes at " + address
+                    + " reaches the end of all addresses, which KVM does not allow");
         }
     }
 

@@ -58,7 +58,7 @@ class RealKvmTest {
     }
 
     /** The files of KVM, and the eventfds, that this process has open. */
-    private static List<String> held() {
+    static List<String> held() {
         try (Stream<Path> files = Files.list(Path.of("/proc/self/fd"))) {
             return files.map(RealKvmTest::target).filter(name -> name.matches("/dev/kvm|anon_inode:.*(kvm|eventfd).*"))
                     .sorted().toList();
