@@ -211,4 +211,13 @@ public interface Kernel {
      * @return {@code st_rdev} as {@code major << 32 | minor}, 0 for what is not a device node, or a negative errno
      */
     long deviceNumber(String path);
+
+    /**
+     * {@code access(2)}: whether this process may read and write a file. It says nothing of what the file's driver
+     * answers when the file is opened.
+     *
+     * @param path an absolute path
+     * @return 0 or a negative errno
+     */
+    int access(String path);
 }

@@ -369,6 +369,23 @@ final class LinuxKernel implements Kernel {
         }
     }
 
+    private static final class Access {
+        /** POSIX's {@code R_OK | W_OK}, which are in no header of the kernel. */
+        static final int READ_AND_WRITE = 4 | 2;
+        static final MethodHandle HANDLE = link("access", 2, JAVA_INT, ADDRESS, JAVA_INT);
+    }
+
+    @Override
+    public int access(String path) {
+        MemorySegment state = STATE.get();
+        try (Arena arena = Arena.ofConfined()) {
+            int result = (int) Access.HANDLE.invokeExact(state, arena.allocateFrom(path), Access.READ_AND_WRITE);
+            return result < 0 ? -errno(state) : result;
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
     private static int errnoOf(Exception failure) {
         return switch (failure) {
             case NoSuchFileException _ -> system_h.ENOENT();

@@ -48,7 +48,11 @@ final class FileTree {
         String[] names = path.substring(1).split("/");
         Folder folder = root;
         for (String name : Arrays.copyOf(names, names.length - 1)) {
-            folder = (Folder) folder.children.computeIfAbsent(name, _ -> new Folder(new TreeMap<>()));
+            Node next = folder.children.computeIfAbsent(name, _ -> new Folder(new TreeMap<>()));
+            if (!(next instanceof Folder found)) {
+                throw new IllegalArgumentException(path + " cannot be there: " + name + " is no folder");
+            }
+            folder = found;
         }
         folder.children.put(names[names.length - 1], node);
     }

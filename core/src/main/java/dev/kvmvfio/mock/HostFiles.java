@@ -25,12 +25,14 @@ final class HostFiles {
     private final Machine machine;
     private final Map<String, Errno> permissions;
     private final Set<String> missingNodes;
+    private final Map<String, String> described;
     private FileTree tree;
 
-    HostFiles(Machine machine, Map<String, Errno> permissions, Set<String> missingNodes) {
+    HostFiles(Machine machine, MockHost host) {
         this.machine = machine;
-        this.permissions = permissions;
-        this.missingNodes = missingNodes;
+        this.permissions = host.permissions();
+        this.missingNodes = host.missingNodes();
+        this.described = host.files();
         missingNodes.forEach(path -> require(path, complete()));
         tree = visible();
         permissions.keySet().forEach(path -> require(path, tree));
@@ -52,12 +54,22 @@ final class HostFiles {
         return files;
     }
 
-    OpenFile open(String path, int flags) {
+    private FileTree.Found permitted(String path) {
         FileTree.Found found = tree.find(path, true);
         Errno refusal = permissions.get(found.path());
         if (refusal != null) {
             throw Refusal.of(refusal);
         }
+        return found;
+    }
+
+    int access(String path) {
+        Refusal.when(permitted(path).node() instanceof FileTree.Text text && text.store() == null, EACCES);
+        return 0;
+    }
+
+    OpenFile open(String path, int flags) {
+        FileTree.Found found = permitted(path);
         boolean writes = (flags & ACCESS_MODE) != 0;
         return switch (found.node()) {
             case FileTree.DeviceNode node -> node.opener().get();
@@ -84,11 +96,12 @@ final class HostFiles {
         machine.bus().groups().forEach(group -> addGroup(files, group));
         drivers().forEach(driver -> addDriver(files, driver));
         files.add("/sys/bus/pci/drivers_probe", store(address -> machine.bus().probe(address)));
+        described.forEach((path, content) -> files.add(path, text(() -> content)));
         return files;
     }
 
     private static FileTree.Text text(Supplier<String> content) {
-        return new FileTree.Text(() -> (content.get() + "\n").getBytes(StandardCharsets.US_ASCII), null);
+        return new FileTree.Text(() -> (content.get() + "\n").getBytes(StandardCharsets.UTF_8), null);
     }
 
     private static FileTree.Text text(String format, Object... arguments) {
@@ -127,7 +140,16 @@ final class HostFiles {
     private void addProcess(FileTree files) {
         files.add("/proc/self/status", text(() -> machine.process().status().stripTrailing()));
         files.add("/proc/self/limits", text(() -> machine.process().limits().stripTrailing()));
+        files.add("/proc/interrupts", text(this::interrupts));
         files.add("/proc/sys/kernel/osrelease", text("%s", machine.profile().release()));
+    }
+
+    /** One line of the timer is enough: its controller's name says whether interrupts are remapped. */
+    private String interrupts() {
+        String controller = machine.iommu().present() && machine.iommu().isolatesInterrupts()
+                ? "IR-IO-APIC"
+                : "IO-APIC";
+        return "           CPU0       \n  0:        120  " + controller + "   2-edge      timer";
     }
 
     private void addModules(FileTree files) {

@@ -33,7 +33,7 @@ final class Machine {
         this.userMemory = new UserMemory(process.addressSpace());
         this.hugePagePool = new HugePagePool(host.hugePages());
         this.bus = new PciBus(this, host.devices());
-        this.hostFiles = new HostFiles(this, host.permissions(), host.missingNodes());
+        this.hostFiles = new HostFiles(this, host);
     }
 
     /** Something that a program must give back before it ends. */

@@ -35,6 +35,7 @@ public final class MockHost {
     private final Map<String, Errno> permissions = new LinkedHashMap<>();
     private final Set<String> missingNodes = new LinkedHashSet<>();
     private final Map<HugePages, Integer> hugePages = new EnumMap<>(HugePages.class);
+    private final Map<String, String> files = new LinkedHashMap<>();
     private boolean iommu = true;
     private int addressBits = USUAL_BITS;
     private boolean isolatesInterrupts = true;
@@ -200,6 +201,22 @@ public final class MockHost {
     }
 
     /**
+     * Adds a text file that can be read, such as {@code /proc/swaps} or {@code /usr/share/misc/pci.ids}. Without it the
+     * host has few files besides those that KVM, VFIO and iommufd show.
+     *
+     * @param path an absolute path
+     * @param text its content
+     * @return this
+     */
+    public MockHost file(String path, String text) {
+        if (!path.startsWith("/") || path.endsWith("/")) {
+            throw new IllegalArgumentException("\"" + path + "\" is no absolute path of a file");
+        }
+        files.put(path, text);
+        return this;
+    }
+
+    /**
      * Starts the host.
      *
      * @return its kernel, to be closed by the caller
@@ -268,6 +285,10 @@ public final class MockHost {
 
     Map<String, Errno> permissions() {
         return permissions;
+    }
+
+    Map<String, String> files() {
+        return files;
     }
 
     Set<String> missingNodes() {

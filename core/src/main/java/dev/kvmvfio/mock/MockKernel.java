@@ -45,7 +45,8 @@ import java.util.stream.Stream;
 public final class MockKernel implements Kernel, AutoCloseable {
     private static final int NO_DESCRIPTOR = -1;
     private static final Set<String> SYSTEM_CALLS = Set.of("open", "close", "dup", "ioctl", "mmap", "munmap", "read",
-            "write", "pread", "pwrite", "poll", "eventfd", "memfd_create", "ftruncate", "readdir", "readlink", "stat");
+            "write", "pread", "pwrite", "poll", "eventfd", "memfd_create", "ftruncate", "readdir", "readlink", "stat",
+            "access");
 
     private final Machine machine;
     private final Recorder recorder = new Recorder();
@@ -300,6 +301,11 @@ public final class MockKernel implements Kernel, AutoCloseable {
     public long deviceNumber(String path) {
         return call("stat", path, () -> "", () -> machine.hostFiles().tree().find(path, true)
                 .node() instanceof FileTree.DeviceNode node ? (long) node.major() << 32 | node.minor() : 0);
+    }
+
+    @Override
+    public int access(String path) {
+        return (int) call("access", path, () -> "", () -> machine.hostFiles().access(path));
     }
 
     private long call(String operation, String file, Supplier<String> arguments, LongSupplier body) {

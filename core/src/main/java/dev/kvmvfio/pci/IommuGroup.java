@@ -1,6 +1,7 @@
 package dev.kvmvfio.pci;
 
 import dev.kvmvfio.kernel.Kernel;
+import dev.kvmvfio.kernel.SystemFiles;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
@@ -32,7 +33,7 @@ public final class IommuGroup {
      * @return in the order of their numbers; empty when no IOMMU is on
      */
     public static List<IommuGroup> list(Kernel kernel) {
-        return Sysfs.names(kernel, GROUPS).stream().map(Integer::valueOf).sorted()
+        return SystemFiles.names(kernel, GROUPS).stream().map(Integer::valueOf).sorted()
                 .map(number -> new IommuGroup(kernel, number)).toList();
     }
 
@@ -60,7 +61,7 @@ public final class IommuGroup {
      * @return in the order of their addresses
      */
     public List<PciDevice> devices() {
-        return Sysfs.names(kernel, GROUPS + "/" + number + "/devices").stream()
+        return SystemFiles.names(kernel, GROUPS + "/" + number + "/devices").stream()
                 .filter(name -> name.contains(":")).map(PciAddress::parse).sorted()
                 .map(address -> new PciDevice(kernel, address)).toList();
     }

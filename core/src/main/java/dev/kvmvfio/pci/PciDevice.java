@@ -3,6 +3,7 @@ package dev.kvmvfio.pci;
 import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
+import dev.kvmvfio.kernel.SystemFiles;
 import java.util.List;
 import java.util.Optional;
 
@@ -45,7 +46,7 @@ public final class PciDevice {
      */
     public static PciDevice find(Kernel kernel, PciAddress address) {
         PciDevice device = new PciDevice(kernel, address);
-        if (Sysfs.text(kernel, device.path("vendor")).isEmpty()) {
+        if (SystemFiles.text(kernel, device.path("vendor")).isEmpty()) {
             throw new HostException("there is no PCI device at " + address, "lspci -D lists the devices of this host");
         }
         return device;
@@ -58,7 +59,7 @@ public final class PciDevice {
      * @return in the order of their addresses
      */
     public static List<PciDevice> list(Kernel kernel) {
-        return Sysfs.names(kernel, DEVICES).stream().map(PciAddress::parse).sorted()
+        return SystemFiles.names(kernel, DEVICES).stream().map(PciAddress::parse).sorted()
                 .map(address -> new PciDevice(kernel, address)).toList();
     }
 
@@ -116,7 +117,7 @@ public final class PciDevice {
 
     private int number(String name) {
         return Integer.decode(
-                Sysfs.text(kernel, path(name)).orElseThrow(() -> new HostException(address + " is gone", "")));
+                SystemFiles.text(kernel, path(name)).orElseThrow(() -> new HostException(address + " is gone", "")));
     }
 
     /**
@@ -125,7 +126,7 @@ public final class PciDevice {
      * @return such as {@code vfio-pci}; empty when none has it
      */
     public Optional<String> driver() {
-        return Sysfs.linkName(kernel, path("driver"));
+        return SystemFiles.linkName(kernel, path("driver"));
     }
 
     /**
@@ -134,7 +135,8 @@ public final class PciDevice {
      * @return the group; empty when no IOMMU is on
      */
     public Optional<IommuGroup> iommuGroup() {
-        return Sysfs.linkName(kernel, path("iommu_group")).map(name -> new IommuGroup(kernel, Integer.parseInt(name)));
+        return SystemFiles.linkName(kernel, path("iommu_group"))
+                .map(name -> new IommuGroup(kernel, Integer.parseInt(name)));
     }
 
     /**
@@ -144,7 +146,7 @@ public final class PciDevice {
      * @return such as {@code vfio0}; empty when no VFIO driver has this device
      */
     public Optional<String> vfioName() {
-        return Sysfs.names(kernel, path("vfio-dev")).stream().findFirst();
+        return SystemFiles.names(kernel, path("vfio-dev")).stream().findFirst();
     }
 
     /**
@@ -153,7 +155,7 @@ public final class PciDevice {
      * @return {@code major << 32 | minor}, as {@link Kernel#deviceNumber} has it; empty when there is none
      */
     public Optional<Long> vfioDeviceNumber() {
-        return vfioName().flatMap(name -> Sysfs.text(kernel, path("vfio-dev/" + name + "/dev"))).map(text -> {
+        return vfioName().flatMap(name -> SystemFiles.text(kernel, path("vfio-dev/" + name + "/dev"))).map(text -> {
             int colon = text.indexOf(':');
             return Long.parseLong(text, 0, colon, 10) << 32 | Long.parseLong(text, colon + 1, text.length(), 10);
         });

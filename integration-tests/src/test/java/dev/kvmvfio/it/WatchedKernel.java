@@ -173,4 +173,9 @@ final class WatchedKernel implements Kernel {
     public long deviceNumber(String path) {
         return kernel.deviceNumber(path);
     }
+
+    @Override
+    public int access(String path) {
+        return kernel.access(path);
+    }
 }

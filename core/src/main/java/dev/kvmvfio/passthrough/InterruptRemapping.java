@@ -1,0 +1,23 @@
+package dev.kvmvfio.passthrough;
+
+import dev.kvmvfio.kernel.Kernel;
+import dev.kvmvfio.kernel.SystemFiles;
+
+/** Whether a device can be kept from raising interrupts that are not its own. */
+enum InterruptRemapping {
+    ON, OFF,
+    /** Other processors than x86-64 do it elsewhere, and do not tell. */
+    UNKNOWN;
+
+    /** Only the names of the interrupt controllers tell whether the kernel uses it. */
+    static InterruptRemapping of(Kernel kernel) {
+        String interrupts = SystemFiles.text(kernel, "/proc/interrupts").orElse("");
+        return interrupts.contains("IR-") ? ON : interrupts.contains("IO-APIC") ? OFF : UNKNOWN;
+    }
+
+    /** Whether the administrator has allowed devices without it. */
+    static boolean isUnsafeAllowed(Kernel kernel, String module) {
+        return SystemFiles.text(kernel, "/sys/module/" + module + "/parameters/allow_unsafe_interrupts")
+                .filter("Y"::equals).isPresent();
+    }
+}
