@@ -17,11 +17,12 @@ import java.util.function.Consumer;
  * <p><b>Thread-safety:</b> none; a request is for one thread.
  */
 public final class AttachRequest {
-    record GuestMemory(long guestPhysicalAddress, HostMemory memory) {
+    record Memory(long guestPhysicalAddress, HostMemory memory) {
     }
 
     private final PciDevice device;
-    private final List<GuestMemory> memories = new ArrayList<>();
+    private final List<Memory> memories = new ArrayList<>();
+    private GuestMemory guestMemory;
     private VfioInterface forced;
     private Consumer<Step> listener = _ -> {
     };
@@ -50,7 +51,18 @@ public final class AttachRequest {
      * @return this
      */
     public AttachRequest memory(long guestPhysicalAddress, HostMemory memory) {
-        memories.add(new GuestMemory(guestPhysicalAddress, memory));
+        memories.add(new Memory(guestPhysicalAddress, memory));
+        return this;
+    }
+
+    /**
+     * Lets the device reach a guest's whole memory, and what is added to it while the device is attached.
+     *
+     * @param memory the memory of the VM that the device will be attached to
+     * @return this
+     */
+    public AttachRequest memory(GuestMemory memory) {
+        guestMemory = memory;
         return this;
     }
 
@@ -70,10 +82,14 @@ public final class AttachRequest {
      *
      * @param vm the VM
      * @return the attached device, which belongs to the VM
+     * @throws IllegalArgumentException when the guest memory is that of another VM
      * @throws HostException when the host is not ready for it; the message says what to do
      * @throws KernelException when the kernel refuses a step; all steps before it were undone
      */
     public Passthrough attach(Vm vm) {
+        if (guestMemory != null && guestMemory.vm() != vm) {
+            throw new IllegalArgumentException(guestMemory + " is not that of " + vm);
+        }
         return Passthrough.attach(this, vm, null);
     }
 
@@ -104,7 +120,11 @@ public final class AttachRequest {
         return device;
     }
 
-    List<GuestMemory> memories() {
+    GuestMemory guestMemory() {
+        return guestMemory;
+    }
+
+    List<Memory> memories() {
         return memories;
     }
 

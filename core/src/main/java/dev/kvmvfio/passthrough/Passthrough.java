@@ -97,6 +97,9 @@ public final class Passthrough extends Handle {
             case GROUP -> attachGroup(request.device(), kvmVfio);
         }
         request.memories().forEach(this::map);
+        if (request.guestMemory() != null) {
+            map(request.guestMemory());
+        }
     }
 
     private KvmVfioDevice create(Vm vm) {
@@ -153,8 +156,17 @@ public final class Passthrough extends Handle {
         undo(file, file, calls);
     }
 
-    private void map(AttachRequest.GuestMemory guest) {
-        DmaMapping mapping = dmaSpace.map(guest.guestPhysicalAddress(), guest.memory());
+    private void map(AttachRequest.Memory guest) {
+        mapped(dmaSpace.map(guest.guestPhysicalAddress(), guest.memory()));
+    }
+
+    private void map(GuestMemory memory) {
+        int others = dmaSpace.mappings().size();
+        memory.attach(dmaSpace);
+        dmaSpace.mappings().stream().skip(others).forEach(this::mapped);
+    }
+
+    private void mapped(DmaMapping mapping) {
         done(dmaSpace.mapCall(), dmaSpace, String.format("0x%x bytes at IOVA 0x%x", mapping.length(), mapping.iova()));
     }
 

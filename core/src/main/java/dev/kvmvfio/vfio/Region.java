@@ -336,7 +336,12 @@ public final class Region {
         write(position, source);
     }
 
-    VfioDevice device() {
+    /**
+     * Whose region it is.
+     *
+     * @return the device
+     */
+    public VfioDevice device() {
         return device;
     }
 

@@ -1,0 +1,243 @@
+package dev.kvmvfio.passthrough;
+
+import dev.kvmvfio.kernel.Handle;
+import dev.kvmvfio.kernel.Kernel;
+import dev.kvmvfio.kernel.KernelException;
+import dev.kvmvfio.kvm.MemorySlot;
+import dev.kvmvfio.kvm.Vm;
+import dev.kvmvfio.vfio.MsixTable;
+import dev.kvmvfio.vfio.Region;
+import dev.kvmvfio.vfio.Region.Area;
+import dev.kvmvfio.vfio.RegionMapping;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.OptionalLong;
+import java.util.concurrent.locks.ReentrantLock;
+
+/**
+ * A device's BAR as the guest sees it. What the kernel lets be mapped becomes memory slots, so that the guest reaches
+ * the device without the VMM; the rest traps, and comes to the VMM as MMIO exits.
+ *
+ * {@snippet :
+ * try (Kvm kvm = Kvm.open(); Vm vm = kvm.createVm(); Passthrough attached = Passthrough.of("0000:6a:01.0").attach(vm)) {
+ *     GuestBar bar = GuestBar.of(vm, attached.device().region(Region.BAR0));
+ *     bar.place(0xe000_0000L);                 // the guest switched memory decoding on
+ *     bar.place(0xe400_0000L);                 // and moved the BAR
+ *     bar.remove();                            // and switched decoding off
+ * }
+ * }
+ *
+ * <p>The pages of the MSI-X table always trap, although the kernel lets a program map them since Linux 4.16
+ * ({@link Region#isMsixMappable}): the kernel fills the real table, and a guest that reached it would write its own
+ * addresses there. So does what is no whole page.
+ *
+ * <p>It belongs to its device and to its VM.
+ *
+ * <p><b>Thread-safety:</b> all methods may be called from any thread.
+ */
+public final class GuestBar extends Handle {
+    private final Vm vm;
+    private final Region region;
+    private final List<RegionMapping> mappings = new ArrayList<>();
+    /** Held by what moves the BAR, and never asked for by a close. */
+    private final ReentrantLock moving = new ReentrantLock();
+    private volatile Placement placement;
+
+    private record Placement(long address, List<MemorySlot> slots) {
+    }
+
+    private GuestBar(Vm vm, Region region) {
+        this.vm = vm;
+        this.region = region;
+    }
+
+    /**
+     * Maps what of a BAR can be mapped into this process. The guest sees nothing of it yet.
+     *
+     * @param vm the guest
+     * @param region a BAR of a device
+     * @return the BAR, which belongs to the device and to the VM
+     * @throws IllegalArgumentException when the region is no BAR, or the device does not use it
+     * @throws KernelException when the kernel refuses
+     */
+    public static GuestBar of(Vm vm, Region region) {
+        if (region.index() < Region.BAR0 || region.index() >= Region.ROM || region.size() == 0) {
+            throw new IllegalArgumentException(region + " is no BAR that a guest can see");
+        }
+        GuestBar bar = complete(new GuestBar(vm, region), GuestBar::map);
+        return vm.adopt(region.device().adopt(bar));
+    }
+
+    private void map() {
+        for (Area area : mappable(region, vm.fd().kernel())) {
+            mappings.add(adopt(region.map(area.offset(), area.length())));
+        }
+    }
+
+    private static List<Area> mappable(Region region, Kernel kernel) {
+        long page = kernel.pageSize();
+        List<Area> areas = new ArrayList<>();
+        for (Area area : region.mappableAreas()) {
+            addWholePages(areas, area.offset(), area.offset() + area.length(), page);
+        }
+        return MsixTable.of(region.device()).filter(table -> table.region() == region.index())
+                .map(table -> without(table, areas, page)).orElse(areas);
+    }
+
+    private static List<Area> without(MsixTable table, List<Area> areas, long page) {
+        long start = table.offset() & -page;
+        long end = table.offset() + table.length() + page - 1 & -page;
+        List<Area> rest = new ArrayList<>();
+        for (Area area : areas) {
+            long areaEnd = area.offset() + area.length();
+            addWholePages(rest, area.offset(), Math.min(areaEnd, start), page);
+            addWholePages(rest, Math.max(area.offset(), end), areaEnd, page);
+        }
+        return rest;
+    }
+
+    private static void addWholePages(List<Area> areas, long from, long to, long page) {
+        long start = from + page - 1 & -page;
+        long end = to & -page;
+        if (start < end) {
+            areas.add(new Area(start, end - start));
+        }
+    }
+
+    /**
+     * Puts the BAR at an address, or moves it there. When the kernel refuses, it stays where it was.
+     *
+     * @param guestPhysicalAddress where the guest sees it, in bytes; a multiple of the BAR's size
+     * @throws IllegalArgumentException when the address is no multiple of the BAR's size
+     * @throws IllegalStateException when the BAR or its device is closed
+     * @throws KernelException when the kernel refuses; {@code EEXIST} when a memory slot is in the way
+     */
+    public void place(long guestPhysicalAddress) {
+        if ((guestPhysicalAddress & region.size() - 1) != 0) {
+            throw new IllegalArgumentException(String.format("0x%x is no multiple of the size of %s",
+                    guestPhysicalAddress, region));
+        }
+        moving.lock();
+        try {
+            Placement old = placement;
+            if (old == null || old.address() != guestPhysicalAddress) {
+                placement = new Placement(guestPhysicalAddress, slotsAt(guestPhysicalAddress));
+                remove(old);
+            }
+        } finally {
+            moving.unlock();
+        }
+    }
+
+    private List<MemorySlot> slotsAt(long address) {
+        if (!isOpen()) {
+            throw new IllegalStateException(this + " is closed");
+        }
+        List<MemorySlot> slots = new ArrayList<>();
+        try {
+            for (RegionMapping mapping : mappings) {
+                slots.add(vm.addMemory(address + mapping.start(), mapping));
+            }
+            return slots;
+        } catch (RuntimeException failure) {
+            Failures failures = new Failures(failure);
+            slots.reversed().forEach(slot -> failures.attempt(slot::close));
+            throw failure;
+        }
+    }
+
+    /**
+     * Takes the BAR out of the guest; {@link #place} brings it back. Nothing happens when it is not placed.
+     *
+     * @throws KernelException when the kernel refuses
+     */
+    public void remove() {
+        moving.lock();
+        try {
+            Placement old = placement;
+            placement = null;
+            remove(old);
+        } finally {
+            moving.unlock();
+        }
+    }
+
+    private static void remove(Placement old) {
+        if (old != null) {
+            Failures failures = new Failures();
+            old.slots().reversed().forEach(slot -> failures.attempt(slot::close));
+            failures.throwFirst();
+        }
+    }
+
+    /**
+     * Where it is.
+     *
+     * @return the guest-physical address in bytes; empty when it is not placed
+     */
+    public OptionalLong address() {
+        Placement now = placement;
+        return now == null ? OptionalLong.empty() : OptionalLong.of(now.address());
+    }
+
+    /**
+     * Whose registers the guest sees.
+     *
+     * @return the BAR itself, to answer a trapped access by
+     */
+    public Region region() {
+        return region;
+    }
+
+    /**
+     * The parts that the guest reaches without the VMM.
+     *
+     * @return areas of the region, in ascending order
+     */
+    public List<Area> mappedAreas() {
+        return mappings.stream().map(mapping -> new Area(mapping.start(), mapping.size())).toList();
+    }
+
+    /**
+     * The parts that come to the VMM as MMIO exits.
+     *
+     * @return areas of the region, in ascending order
+     */
+    public List<Area> trappedAreas() {
+        List<Area> trapped = new ArrayList<>();
+        long from = 0;
+        for (Area mapped : mappedAreas()) {
+            if (from < mapped.offset()) {
+                trapped.add(new Area(from, mapped.offset() - from));
+            }
+            from = mapped.offset() + mapped.length();
+        }
+        if (from < region.size()) {
+            trapped.add(new Area(from, region.size() - from));
+        }
+        return trapped;
+    }
+
+    /**
+     * Whether an access of the guest is to this BAR, which tells the VMM whose a trapped one is.
+     *
+     * @param guestPhysicalAddress in bytes
+     * @return false also when the BAR is not placed
+     */
+    public boolean contains(long guestPhysicalAddress) {
+        Placement now = placement;
+        return now != null && Long.compareUnsigned(guestPhysicalAddress - now.address(), region.size()) < 0;
+    }
+
+    @Override
+    protected void release() {
+        // The mappings were its children, and the slots theirs.
+    }
+
+    @Override
+    public String toString() {
+        Placement now = placement;
+        return region.name() + " of " + region.device()
+                + (now == null ? ", not placed" : String.format(" at 0x%x", now.address()));
+    }
+}

@@ -1,0 +1,205 @@
+package dev.kvmvfio.passthrough;
+
+import dev.kvmvfio.dma.DmaAccess;
+import dev.kvmvfio.dma.DmaMapping;
+import dev.kvmvfio.dma.DmaSpace;
+import dev.kvmvfio.kernel.Handle;
+import dev.kvmvfio.kernel.HostMemory;
+import dev.kvmvfio.kernel.KernelException;
+import dev.kvmvfio.kvm.MemorySlot;
+import dev.kvmvfio.kvm.SlotFlag;
+import dev.kvmvfio.kvm.Vm;
+import java.util.List;
+import java.util.concurrent.locks.ReentrantLock;
+
+/**
+ * A guest's memory: blocks that the guest sees through memory slots, and that every attached device sees at an IOVA
+ * that equals the guest-physical address. Blocks and devices come and go in any order while the guest runs.
+ *
+ * {@snippet :
+ * try (Kvm kvm = Kvm.open();
+ *         Vm vm = kvm.createVm();
+ *         HostMemory ram = HostMemory.allocate(Kernel.linux(), 64 << 20);
+ *         HostMemory more = HostMemory.allocate(Kernel.linux(), 64 << 20);
+ *         GuestMemory memory = GuestMemory.of(vm)) {
+ *     memory.add(0, ram);
+ *     Passthrough.of("0000:6a:01.0").memory(memory).attach(vm);
+ *     GuestMemory.Block hotplugged = memory.add(1L << 32, more);    // the device reaches it as well
+ *     hotplugged.close();
+ * }
+ * }
+ *
+ * <p>Adding a block, and attaching an address space, is done everywhere or nowhere: what the kernel refuses in one
+ * place is undone in the others.
+ *
+ * <p>Closing it takes all of it from the devices and from the guest. It belongs to its VM.
+ *
+ * <p><b>Thread-safety:</b> all methods may be called from any thread.
+ */
+public final class GuestMemory extends Handle {
+    private final Vm vm;
+    /** Held by what adds, and never asked for by a close. */
+    private final ReentrantLock adding = new ReentrantLock();
+
+    private GuestMemory(Vm vm) {
+        this.vm = vm;
+    }
+
+    /**
+     * Begins with no memory.
+     *
+     * @param vm whose guest's memory it is
+     * @return the memory, which belongs to the VM
+     */
+    public static GuestMemory of(Vm vm) {
+        return vm.adopt(new GuestMemory(vm));
+    }
+
+    /** Memory at a guest-physical address. Closing it takes it from the devices, then from the guest. */
+    public static final class Block extends Handle {
+        private final long guestPhysicalAddress;
+        private final HostMemory memory;
+        private final DmaAccess access;
+        private final MemorySlot slot;
+
+        private Block(MemorySlot slot, HostMemory memory, DmaAccess access) {
+            this.guestPhysicalAddress = slot.guestPhysicalAddress();
+            this.memory = memory;
+            this.access = access;
+            this.slot = adopt(slot);
+        }
+
+        /**
+         * The slot through which the guest sees it, with its dirty log.
+         *
+         * @return closed with this block
+         */
+        public MemorySlot slot() {
+            return slot;
+        }
+
+        /**
+         * What backs it.
+         *
+         * @return memory that cannot be closed before this block
+         */
+        public HostMemory memory() {
+            return memory;
+        }
+
+        @Override
+        protected void release() {
+            // The mappings and the slot were its children.
+        }
+
+        @Override
+        public String toString() {
+            return String.format("guest memory of 0x%x bytes at 0x%x", memory.size(), guestPhysicalAddress);
+        }
+    }
+
+    /** An address space that has all blocks. */
+    private static final class AttachedSpace extends Handle {
+        private final DmaSpace space;
+
+        AttachedSpace(DmaSpace space) {
+            this.space = space;
+        }
+
+        /** What goes away on another thread meanwhile needs no mapping. */
+        void map(Block block) {
+            try {
+                DmaMapping mapping = space.map(block.guestPhysicalAddress, block.memory, 0, block.memory.size(),
+                        block.access);
+                block.adopt(adopt(mapping));
+            } catch (RuntimeException refused) {
+                if (isOpen() && space.isOpen() && block.isOpen()) {
+                    throw refused;
+                }
+            }
+        }
+
+        @Override
+        protected void release() {
+            // The mappings were its children.
+        }
+
+        @Override
+        public String toString() {
+            return "guest memory in " + space;
+        }
+    }
+
+    /**
+     * Gives the guest a block, and every attached address space as well.
+     *
+     * @param guestPhysicalAddress where the guest and its devices see it, in bytes; a multiple of the page size
+     * @param memory what backs it; it cannot be closed before the block
+     * @param flags what is special about its slot; devices may not write to a {@link SlotFlag#READ_ONLY} one
+     * @return the block, which belongs to this memory
+     * @throws IllegalArgumentException when the address is not page-aligned
+     * @throws KernelException when the kernel refuses the slot or one of the mappings; nothing of it is left then
+     */
+    public Block add(long guestPhysicalAddress, HostMemory memory, SlotFlag... flags) {
+        DmaAccess access = List.of(flags).contains(SlotFlag.READ_ONLY) ? DmaAccess.READ : DmaAccess.READ_WRITE;
+        adding.lock();
+        try {
+            Block block = new Block(vm.addMemory(guestPhysicalAddress, memory, flags), memory, access);
+            return adopt(complete(block, added -> spaces().forEach(space -> space.map(added))));
+        } finally {
+            adding.unlock();
+        }
+    }
+
+    /**
+     * Gives the devices of an address space all blocks, those that are added later included.
+     *
+     * @param space an address space that is attached no more than once
+     * @return closing it takes the blocks from the space; it belongs to the space and to this memory
+     * @throws IllegalArgumentException when the space has this memory already
+     * @throws KernelException when the kernel refuses one of the mappings; nothing is mapped then
+     */
+    public Handle attach(DmaSpace space) {
+        adding.lock();
+        try {
+            if (spaces().stream().anyMatch(attached -> attached.space == space)) {
+                throw new IllegalArgumentException(space + " has this memory already");
+            }
+            AttachedSpace attached = complete(new AttachedSpace(space), added -> blocks().forEach(added::map));
+            return space.adopt(adopt(attached));
+        } finally {
+            adding.unlock();
+        }
+    }
+
+    /**
+     * The blocks that are there now.
+     *
+     * @return a copy, the oldest first
+     */
+    public List<Block> blocks() {
+        return children(Block.class);
+    }
+
+    private List<AttachedSpace> spaces() {
+        return children(AttachedSpace.class);
+    }
+
+    private <H extends Handle> List<H> children(Class<H> type) {
+        return children().stream().filter(type::isInstance).map(type::cast).toList();
+    }
+
+    Vm vm() {
+        return vm;
+    }
+
+    @Override
+    protected void release() {
+        // The blocks and the attachments were its children.
+    }
+
+    @Override
+    public String toString() {
+        return "guest memory of " + vm;
+    }
+}
