@@ -15,7 +15,8 @@ final class Memlock {
         }
         return String.format(
                 "RLIMIT_MEMLOCK allows this process to pin %d KiB, and this mapping alone needs %d KiB: raise "
-                        + "it with ulimit -l, LimitMEMLOCK= of the service or --ulimit memlock= of the container",
+                        + "it with ulimit -l, LimitMEMLOCK= of the service or --ulimit memlock= of the container, or "
+                        + "give it the capability CAP_IPC_LOCK (--cap-add IPC_LOCK)",
                 limit >> 10,
                 wanted >> 10);
     }

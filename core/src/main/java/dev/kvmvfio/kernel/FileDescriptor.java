@@ -94,8 +94,9 @@ public final class FileDescriptor implements AutoCloseable {
         return switch (errno) {
             case EACCES ->
                 "Give the user access to the node, by its group (then log in again) or a udev rule; a container "
-                        + "needs --group-add with the number of its group";
-            case EPERM -> "A device cgroup or a security module refuses it: the container needs --device " + path;
+                        + "needs --group-add with the group's number on the host ($(stat -c %g " + path + "))";
+            case EPERM -> "A device cgroup or a security module refuses it: a container needs --device " + path
+                    + ", with read and write permission";
             default -> "";
         };
     }

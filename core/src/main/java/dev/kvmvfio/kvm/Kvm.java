@@ -114,7 +114,11 @@ public final class Kvm extends FileHandle {
             result = fd().ioctl(CREATE_VM.request(), type);
         } while (Errno.EINTR.is(result));
         if (result < 0) {
-            throw new KernelException(CREATE_VM.name(), fd(), "type=" + type, result, "");
+            String remedy = Errno.EPERM.is(result)
+                    ? "A seccomp profile or a security module refuses it: a container needs --security-opt seccomp= "
+                            + "with a profile that allows ioctl"
+                    : "";
+            throw new KernelException(CREATE_VM.name(), fd(), "type=" + type, result, remedy);
         }
         return adopt(new Vm(FileDescriptor.own(fd().kernel(), result, "VM")));
     }
