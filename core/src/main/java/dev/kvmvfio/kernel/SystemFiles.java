@@ -85,12 +85,13 @@ public final class SystemFiles {
      *
      * @param kernel where it is
      * @param path an absolute path
-     * @return what it says; empty when there is no such link
+     * @return what it says; empty when there is no such link, or something else in its place
      * @throws KernelException when it cannot be read
      */
     public static Optional<String> link(Kernel kernel, String path) {
         StringBuilder target = new StringBuilder();
-        return missing(path, "readlink", kernel.readlink(path, target))
+        int result = kernel.readlink(path, target);
+        return Errno.EINVAL.is(result) || missing(path, "readlink", result)
                 ? Optional.empty()
                 : Optional.of(target.toString());
     }

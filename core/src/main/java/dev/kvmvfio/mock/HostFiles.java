@@ -5,6 +5,7 @@ import static dev.kvmvfio.kernel.Errno.EISDIR;
 
 import dev.kvmvfio.bindings.system.system_h;
 import dev.kvmvfio.kernel.Errno;
+import dev.kvmvfio.kernel.HugePages;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
 import java.util.Set;
@@ -20,6 +21,7 @@ final class HostFiles {
     private static final int IOMMU_MINOR = 126;
     private static final int GROUP_MAJOR = 235;
     private static final int CDEV_MAJOR = 511;
+    private static final int DISK_MAJOR = 259;
     private static final int ACCESS_MODE = system_h.O_WRONLY() | system_h.O_RDWR();
 
     private final Machine machine;
@@ -27,6 +29,7 @@ final class HostFiles {
     private final Set<String> missingNodes;
     private final Map<String, String> described;
     private FileTree tree;
+    private int diskMinor;
 
     HostFiles(Machine machine, MockHost host) {
         this.machine = machine;
@@ -86,10 +89,12 @@ final class HostFiles {
     }
 
     private FileTree complete() {
+        diskMinor = 0;
         FileTree files = new FileTree();
         addNodes(files);
         addProcess(files);
         addModules(files);
+        addHugePages(files);
         files.addFolder("/sys/kernel/iommu_groups");
         files.addFolder("/sys/bus/pci/devices");
         machine.bus().functions().forEach(function -> addDevice(files, function));
@@ -141,6 +146,8 @@ final class HostFiles {
         files.add("/proc/self/status", text(() -> machine.process().status().stripTrailing()));
         files.add("/proc/self/limits", text(() -> machine.process().limits().stripTrailing()));
         files.add("/proc/interrupts", text(this::interrupts));
+        files.add("/proc/cpuinfo", text("processor\t: 0\nvendor_id\t: GenuineIntel\nflags\t\t: fpu vme vmx ssse3"));
+        files.add("/proc/cmdline", text("BOOT_IMAGE=/vmlinuz%s", machine.iommu().present() ? " intel_iommu=on" : ""));
         files.add("/proc/sys/kernel/osrelease", text("%s", machine.profile().release()));
     }
 
@@ -164,6 +171,13 @@ final class HostFiles {
         files.addFolder("/sys/class/iommu");
         if (machine.iommu().present()) {
             files.addFolder("/sys/class/iommu/dmar0");
+        }
+    }
+
+    private void addHugePages(FileTree files) {
+        for (HugePages size : HugePages.values()) {
+            String folder = "/sys/kernel/mm/hugepages/hugepages-" + (size.bytes() >> 10) + "kB/";
+            files.add(folder + "free_hugepages", text(() -> "" + machine.hugePagePool().free(size)));
         }
     }
 
@@ -200,9 +214,31 @@ final class HostFiles {
             files.add(folder + "iommu_group",
                     new FileTree.Link("../../../kernel/iommu_groups/" + function.group().number()));
         }
+        if (function.driver() != null && function.driver().equals(description.driver())) {
+            description.disks().forEach(disk -> addDisk(files, folder, disk));
+            description.networkLinks().forEach(link -> addNetworkLink(files, folder, link));
+        }
         if (function.vfio() != null) {
             addVfio(files, folder + "vfio-dev/" + function.vfio().name(), function.vfio());
         }
+    }
+
+    private void addDisk(FileTree files, String folder, String name) {
+        int minor = diskMinor++;
+        files.add(folder + "block/" + name + "/dev", text("%d:%d", DISK_MAJOR, minor));
+        files.addFolder(folder + "block/" + name + "/holders");
+        files.add("/sys/class/block/" + name,
+                new FileTree.Link("../../" + folder.substring("/sys/".length()) + "block/" + name));
+        files.add("/dev/" + name, new FileTree.DeviceNode(DISK_MAJOR, minor, () -> {
+            throw new NotModelledException("opening the disk " + name);
+        }));
+    }
+
+    private static void addNetworkLink(FileTree files, String folder, String name) {
+        files.add(folder + "net/" + name + "/operstate", text("up"));
+        files.add(folder + "net/" + name + "/device", new FileTree.Link("../.."));
+        files.add("/sys/class/net/" + name,
+                new FileTree.Link("../../" + folder.substring("/sys/".length()) + "net/" + name));
     }
 
     /** Older kernels have the name too, but no device number that belongs to it. */

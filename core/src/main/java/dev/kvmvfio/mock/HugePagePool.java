@@ -15,6 +15,10 @@ final class HugePagePool {
         free.putAll(reserved);
     }
 
+    int free(HugePages size) {
+        return free.getOrDefault(size, 0);
+    }
+
     void take(HugePages size, int count) {
         int left = free.getOrDefault(size, 0) - count;
         Refusal.when(left < 0, ENOMEM);

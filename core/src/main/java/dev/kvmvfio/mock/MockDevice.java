@@ -1,6 +1,8 @@
 package dev.kvmvfio.mock;
 
+import java.util.ArrayList;
 import java.util.Collection;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.regex.Pattern;
@@ -34,6 +36,8 @@ public final class MockDevice {
     private Integer vfioIndex;
     private boolean driverGiven;
     private String driver = MockHost.VFIO_DRIVER;
+    private final List<String> disks = new ArrayList<>();
+    private final List<String> networkLinks = new ArrayList<>();
     private boolean intx = true;
     private int msiVectors;
     private MsiX msiX;
@@ -161,6 +165,29 @@ public final class MockDevice {
         require(name == null || !name.isBlank() && !name.contains("/"), "\"%s\" is no driver's name", name);
         driverGiven = true;
         driver = name;
+        return this;
+    }
+
+    /**
+     * A disk that the host sees as long as the device's own driver has it. What is mounted from it is told by
+     * {@link MockHost#file}, in {@code /proc/self/mountinfo}.
+     *
+     * @param name such as {@code nvme0n1}
+     * @return this
+     */
+    public MockDevice disk(String name) {
+        disks.add(name);
+        return this;
+    }
+
+    /**
+     * A network link that is up as long as the device's own driver has it.
+     *
+     * @param name such as {@code eth0}
+     * @return this
+     */
+    public MockDevice networkLink(String name) {
+        networkLinks.add(name);
         return this;
     }
 
@@ -379,6 +406,14 @@ public final class MockDevice {
 
     String driver() {
         return driver;
+    }
+
+    List<String> disks() {
+        return disks;
+    }
+
+    List<String> networkLinks() {
+        return networkLinks;
     }
 
     Collection<Bar.Spec> bars() {

@@ -63,7 +63,7 @@ public final class PciDevice {
                 .map(address -> new PciDevice(kernel, address)).toList();
     }
 
-    private String path(String name) {
+    String path(String name) {
         return DEVICES + "/" + address + "/" + name;
     }
 
@@ -171,15 +171,19 @@ public final class PciDevice {
         if (vfioName().isPresent()) {
             return;
         }
+        requireIommu();
+        Optional<String> driver = driver();
+        throw new HostException(address + " is bound to " + driver.map(name -> "the driver " + name).orElse("no driver")
+                + ", not to vfio-pci", bindCommands(driver));
+    }
+
+    void requireIommu() {
         if (IommuGroup.list(kernel).isEmpty()) {
             throw new HostException("this host has no IOMMU that is switched on, so " + address
                     + " cannot be given to anyone",
                     "Switch it on in the firmware (VT-d, AMD-Vi or SMMU), and on Intel add "
                             + "intel_iommu=on to the kernel's command line");
         }
-        Optional<String> driver = driver();
-        throw new HostException(address + " is bound to " + driver.map(name -> "the driver " + name).orElse("no driver")
-                + ", not to vfio-pci", bindCommands(driver));
     }
 
     private String bindCommands(Optional<String> driver) {

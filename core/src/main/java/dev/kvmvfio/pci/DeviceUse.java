@@ -1,0 +1,176 @@
+package dev.kvmvfio.pci;
+
+import dev.kvmvfio.kernel.Kernel;
+import dev.kvmvfio.kernel.KernelException;
+import dev.kvmvfio.kernel.SystemFiles;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Stream;
+
+/**
+ * What the host uses a device for: mounted file systems and swap on its disks, the way to the network, the screen, or
+ * a program that has it open through VFIO. Other uses, such as a disk that a database reads directly, stay unseen.
+ */
+public final class DeviceUse {
+    private static final int DISPLAY = 0x03;
+
+    private final Kernel kernel;
+    private final PciDevice device;
+
+    private DeviceUse(PciDevice device) {
+        this.kernel = device.kernel();
+        this.device = device;
+    }
+
+    /**
+     * The uses of a device. Which programs have it open is known for those processes only whose open files the caller
+     * may see.
+     *
+     * @param device the device
+     * @return a few words for each, such as {@code nvme0n1p2 is mounted at /}; empty when nothing is known to use it
+     * @throws KernelException when the host's files cannot be read
+     */
+    public static List<String> of(PciDevice device) {
+        DeviceUse use = new DeviceUse(device);
+        return Stream.of(use.disks(), use.network(), use.screen(), use.programs()).flatMap(List::stream).toList();
+    }
+
+    /** Whether sysfs has a thing below this device. */
+    private boolean owns(String link) {
+        return SystemFiles.link(kernel, link).filter(target -> (target + "/").contains("/" + device + "/")).isPresent();
+    }
+
+    private List<String> ownedOf(String folder) {
+        return SystemFiles.names(kernel, folder).stream().filter(name -> owns(folder + "/" + name)).toList();
+    }
+
+    private List<String> disks() {
+        Set<String> disks = new HashSet<>();
+        ownedOf("/sys/class/block").forEach(disk -> addWithHolders(disk, disks));
+        // With several paths to a disk, it is below the subsystem and not below the controller.
+        for (String subsystem : SystemFiles.names(kernel, "/sys/class/nvme-subsystem")) {
+            String folder = "/sys/class/nvme-subsystem/" + subsystem;
+            if (!ownedOf(folder).isEmpty()) {
+                SystemFiles.names(kernel, "/sys/class/block").stream().filter(
+                        disk -> SystemFiles.link(kernel, "/sys/class/block/" + disk).orElse("")
+                                .contains("/" + subsystem + "/"))
+                        .forEach(disk -> addWithHolders(disk, disks));
+            }
+        }
+        List<String> uses = new ArrayList<>();
+        disks.stream().sorted().forEach(disk -> addUsesOf(disk, uses));
+        return uses;
+    }
+
+    /** A volume that is made of this disk, by device mapper or RAID, is the disk's use. */
+    private void addWithHolders(String disk, Set<String> disks) {
+        if (disks.add(disk)) {
+            SystemFiles.names(kernel, "/sys/class/block/" + disk + "/holders")
+                    .forEach(holder -> addWithHolders(holder, disks));
+        }
+    }
+
+    private void addUsesOf(String disk, List<String> uses) {
+        String number = SystemFiles.text(kernel, "/sys/class/block/" + disk + "/dev").orElse("none");
+        lines("/proc/self/mountinfo").map(line -> line.split(" ")).filter(mount -> isOn(mount, number))
+                .map(mount -> disk + " is mounted at " + mount[4]).forEach(uses::add);
+        lines("/proc/swaps").map(line -> line.split("\\s+")[0])
+                .filter(path -> path.startsWith("/dev/") && number.equals(numberOf(path)))
+                .map(_ -> disk + " is swap").forEach(uses::add);
+    }
+
+    /** Some file systems, such as btrfs, have a number of their own, but all name the disk behind the hyphen. */
+    private boolean isOn(String[] mount, String number) {
+        int hyphen = List.of(mount).indexOf("-");
+        return mount.length > 4 && (mount[2].equals(number) || hyphen > 0 && hyphen + 2 < mount.length
+                && mount[hyphen + 2].startsWith("/dev/") && number.equals(numberOf(mount[hyphen + 2])));
+    }
+
+    private String numberOf(String node) {
+        long number = kernel.deviceNumber(node);
+        return (number >>> 32) + ":" + (int) number;
+    }
+
+    private Stream<String> lines(String path) {
+        return SystemFiles.text(kernel, path).orElse("").lines();
+    }
+
+    private List<String> network() {
+        List<String> links = ownedOf("/sys/class/net").stream().filter(this::isUp).toList();
+        boolean others = SystemFiles.names(kernel, "/sys/class/net").stream().filter(
+                link -> SystemFiles.exists(kernel, "/sys/class/net/" + link + "/device")).filter(this::isUp)
+                .anyMatch(link -> !links.contains(link));
+        List<String> uses = new ArrayList<>();
+        for (String link : links) {
+            Optional<String> routed = withUppers(link, new HashSet<>()).stream().filter(this::hasDefaultRoute)
+                    .findFirst();
+            if (routed.isPresent()) {
+                uses.add(link + " has the default route"
+                        + routed.filter(upper -> !upper.equals(link)).map(upper -> " through " + upper).orElse(""));
+            } else if (!others) {
+                uses.add(link + " is the only network link that is up");
+            }
+        }
+        return uses;
+    }
+
+    private boolean isUp(String link) {
+        return SystemFiles.text(kernel, "/sys/class/net/" + link + "/operstate")
+                .filter(Set.of("up", "unknown")::contains).isPresent();
+    }
+
+    /** The bridges, bonds and VLANs that are made of a link. */
+    private Set<String> withUppers(String link, Set<String> found) {
+        if (found.add(link)) {
+            SystemFiles.names(kernel, "/sys/class/net/" + link).stream().filter(name -> name.startsWith("upper_"))
+                    .forEach(name -> withUppers(name.substring("upper_".length()), found));
+        }
+        return found;
+    }
+
+    private boolean hasDefaultRoute(String link) {
+        return lines("/proc/net/route").map(line -> line.split("\\s+"))
+                .anyMatch(route -> route.length > 7 && route[0].equals(link) && route[1].equals("00000000")
+                        && route[7].equals("00000000"))
+                || lines("/proc/net/ipv6_route").map(line -> line.split("\\s+")).anyMatch(
+                        route -> route.length > 9 && route[9].equals(link) && route[0].equals("0".repeat(32))
+                                && route[1].equals("00"));
+    }
+
+    private List<String> screen() {
+        if (device.classCode() >> 16 != DISPLAY || device.driver().isEmpty() || device.vfioName().isPresent()) {
+            return List.of();
+        }
+        boolean shown = SystemFiles.text(kernel, device.path("boot_vga")).filter("1"::equals).isPresent()
+                || ownedOf("/sys/class/drm").stream().anyMatch(connector -> SystemFiles
+                        .text(kernel, "/sys/class/drm/" + connector + "/enabled").filter("enabled"::equals)
+                        .isPresent());
+        return shown ? List.of("the display shows its picture") : List.of();
+    }
+
+    private List<String> programs() {
+        Set<String> nodes = new HashSet<>();
+        device.vfioName().ifPresent(name -> nodes.add("/dev/vfio/devices/" + name));
+        device.vfioName().flatMap(_ -> device.iommuGroup())
+                .ifPresent(group -> nodes.add("/dev/vfio/" + group.number()));
+        return nodes.isEmpty()
+                ? List.of()
+                : SystemFiles.names(kernel, "/proc").stream().filter(name -> name.matches("[0-9]+"))
+                        .filter(process -> hasOpen(process, nodes))
+                        .map(process -> "process " + process + " ("
+                                + SystemFiles.text(kernel, "/proc/" + process + "/comm").orElse("?") + ") has it open")
+                        .toList();
+    }
+
+    private boolean hasOpen(String process, Set<String> nodes) {
+        List<String> files = new ArrayList<>();
+        String folder = "/proc/" + process + "/fd";
+        return kernel.list(folder, files) == 0 && files.stream().anyMatch(file -> {
+            StringBuilder target = new StringBuilder();
+            return kernel.readlink(folder + "/" + file, target) == 0 && nodes.contains(target.toString());
+        });
+    }
+}
