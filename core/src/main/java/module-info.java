@@ -5,6 +5,8 @@
  */
 module dev.kvmvfio {
     requires transitive dev.kvmvfio.bindings;
+    // For the events; without it there are none.
+    requires static jdk.jfr;
 
     exports dev.kvmvfio.dma;
     exports dev.kvmvfio.iommufd;

@@ -19,15 +19,19 @@ import java.util.function.IntUnaryOperator;
 public final class FileDescriptor implements AutoCloseable {
     private static final int CLOSED = 1 << 31;
     private static final VarHandle USERS = users();
+    /** Some Java run-times leave the module jdk.jfr out. */
+    private static final boolean HAS_FLIGHT_RECORDER = hasFlightRecorder();
 
     private final Kernel kernel;
     private final int number;
+    private final FileKind kind;
     private final String name;
     private volatile int users;
 
-    private FileDescriptor(Kernel kernel, int number, String name) {
+    private FileDescriptor(Kernel kernel, int number, FileKind kind, String name) {
         this.kernel = kernel;
         this.number = number;
+        this.kind = kind;
         this.name = name;
     }
 
@@ -39,19 +43,41 @@ public final class FileDescriptor implements AutoCloseable {
         }
     }
 
+    private static boolean hasFlightRecorder() {
+        try {
+            Class.forName("jdk.jfr.Event");
+            return true;
+        } catch (ClassNotFoundException | LinkageError absent) {
+            return false;
+        }
+    }
+
     /**
      * Takes ownership of a number that the kernel returned.
      *
      * @param kernel the kernel that returned it
      * @param number the number, zero or more
-     * @param name what it is, for messages: a path, or words such as {@code VM}
+     * @param name what it is, for messages: a path, or words such as {@code eventfd}
      * @return the descriptor, which closes the number
      */
     public static FileDescriptor own(Kernel kernel, int number, String name) {
+        return own(kernel, number, FileKind.ofPath(name), name);
+    }
+
+    /**
+     * Takes ownership of a number that the kernel returned.
+     *
+     * @param kernel the kernel that returned it
+     * @param number the number, zero or more
+     * @param kind which ioctls it takes
+     * @param name what it is, for messages: a path, or words such as {@code VM}
+     * @return the descriptor, which closes the number
+     */
+    public static FileDescriptor own(Kernel kernel, int number, FileKind kind, String name) {
         if (number < 0) {
             throw new IllegalArgumentException(number + " is no file descriptor (" + name + ")");
         }
-        return new FileDescriptor(kernel, number, name);
+        return new FileDescriptor(kernel, number, kind, name);
     }
 
     /**
@@ -157,7 +183,9 @@ public final class FileDescriptor implements AutoCloseable {
     public int ioctl(long request, MemorySegment argument) {
         acquire();
         try {
-            return kernel.ioctl(number, request, argument);
+            return HAS_FLIGHT_RECORDER
+                    ? IoctlEvent.call(kernel, this, kind, request, argument)
+                    : kernel.ioctl(number, request, argument);
         } finally {
             release();
         }
@@ -172,12 +200,7 @@ public final class FileDescriptor implements AutoCloseable {
      * @throws IllegalStateException when this descriptor is closed
      */
     public int ioctl(long request, long argument) {
-        acquire();
-        try {
-            return kernel.ioctl(number, request, argument);
-        } finally {
-            release();
-        }
+        return ioctl(request, MemorySegment.ofAddress(argument));
     }
 
     /**

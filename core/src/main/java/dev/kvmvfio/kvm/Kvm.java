@@ -3,6 +3,7 @@ package dev.kvmvfio.kvm;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
+import dev.kvmvfio.kernel.FileKind;
 import dev.kvmvfio.kernel.FileHandle;
 import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.Ioctl;
@@ -120,6 +121,6 @@ public final class Kvm extends FileHandle {
                     : "";
             throw new KernelException(CREATE_VM.name(), fd(), "type=" + type, result, remedy);
         }
-        return adopt(new Vm(FileDescriptor.own(fd().kernel(), result, "VM")));
+        return adopt(new Vm(FileDescriptor.own(fd().kernel(), result, FileKind.VM, "VM")));
     }
 }

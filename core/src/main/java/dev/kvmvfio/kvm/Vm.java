@@ -10,6 +10,7 @@ import dev.kvmvfio.bindings.kvm.kvm_userspace_memory_region;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.EventFd;
 import dev.kvmvfio.kernel.FileDescriptor;
+import dev.kvmvfio.kernel.FileKind;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kernel.MappedMemory;
@@ -70,7 +71,7 @@ public final class Vm extends KvmFile {
         if (result < 0) {
             throw new KernelException(CREATE_VCPU.name(), fd(), "id=" + id, result, "");
         }
-        return adopt(new Vcpu(FileDescriptor.own(fd().kernel(), result, "vCPU " + id), id));
+        return adopt(new Vcpu(FileDescriptor.own(fd().kernel(), result, FileKind.VCPU, "vCPU " + id), id));
     }
 
     /**
@@ -104,7 +105,8 @@ public final class Vm extends KvmFile {
             throw refused(type, result);
         }
         String name = "KVM device " + type;
-        return adopt(new KvmDevice(FileDescriptor.own(fd().kernel(), kvm_create_device.fd(request), name), type));
+        return adopt(new KvmDevice(
+                FileDescriptor.own(fd().kernel(), kvm_create_device.fd(request), FileKind.KVM_DEVICE, name), type));
     }
 
     private static MemorySegment createDevice(KvmDeviceType type, int flags) {

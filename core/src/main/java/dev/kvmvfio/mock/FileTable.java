@@ -36,12 +36,13 @@ final class FileTable {
         return fd;
     }
 
+    boolean has(int fd) {
+        return fd >= 0 && fd < files.size() && files.get(fd) != null;
+    }
+
     OpenFile get(int fd) {
-        OpenFile file = fd >= 0 && fd < files.size() ? files.get(fd) : null;
-        if (file == null) {
-            throw Refusal.of(EBADF);
-        }
-        return file;
+        Refusal.when(!has(fd), EBADF);
+        return files.get(fd);
     }
 
     void close(int fd) {

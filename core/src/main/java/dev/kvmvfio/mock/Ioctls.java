@@ -6,7 +6,6 @@ import dev.kvmvfio.kernel.Errno;
 import java.lang.foreign.GroupLayout;
 import java.util.HashMap;
 import java.util.Map;
-import java.util.stream.Stream;
 
 /** The ioctls that one kind of file answers, with their names and the structs they point to. */
 final class Ioctls<F extends OpenFile> {
@@ -63,20 +62,5 @@ final class Ioctls<F extends OpenFile> {
 
     boolean has(long request) {
         return entries.containsKey(canonical(request));
-    }
-
-    String name(long request) {
-        Entry<F> entry = entries.get(canonical(request));
-        return entry == null ? String.format("0x%x", canonical(request)) : entry.name;
-    }
-
-    /** The struct that the request points to, or null. */
-    GroupLayout layout(long request) {
-        Entry<F> entry = entries.get(canonical(request));
-        return entry == null ? null : entry.layout;
-    }
-
-    Stream<String> names() {
-        return entries.values().stream().map(Entry::name);
     }
 }

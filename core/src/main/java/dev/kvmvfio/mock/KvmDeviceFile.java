@@ -10,9 +10,6 @@ import java.lang.foreign.MemorySegment;
 
 /** The file of the one KVM device that x86-64 has: KVM-VFIO, which only takes attributes. */
 final class KvmDeviceFile extends AnonymousFile {
-    static final String ADD = "KVM_DEV_VFIO_FILE_ADD";
-    static final String DELETE = "KVM_DEV_VFIO_FILE_DEL";
-
     static final Ioctls<KvmDeviceFile> IOCTLS = new Ioctls<>(KvmDeviceFile.class, ENOTTY)
             .on("KVM_SET_DEVICE_ATTR", kvm_h.KVM_SET_DEVICE_ATTR(), kvm_device_attr.layout(), KvmDeviceFile::setAttr)
             .on("KVM_GET_DEVICE_ATTR", kvm_h.KVM_GET_DEVICE_ATTR(), kvm_device_attr.layout(), (file, argument) -> {
@@ -36,20 +33,6 @@ final class KvmDeviceFile extends AnonymousFile {
     @Override
     Ioctls<KvmDeviceFile> ioctls() {
         return IOCTLS;
-    }
-
-    @Override
-    String nameOf(long request, Argument argument) {
-        String name = super.nameOf(request, argument);
-        if (!name.equals("KVM_SET_DEVICE_ATTR")) {
-            return name;
-        }
-        try {
-            MemorySegment attr = fileAttr(argument);
-            return isAdd(attr) ? ADD : DELETE;
-        } catch (Refusal unknown) {
-            return name;
-        }
     }
 
     /** Reads an attribute that has to be one of the two which add and remove a file. */

@@ -49,11 +49,6 @@ abstract class OpenFile {
         return ioctls().call(this, request, argument);
     }
 
-    /** What the call is, for people: most requests say it themselves. */
-    String nameOf(long request, Argument argument) {
-        return ioctls().name(request);
-    }
-
     long read(Buffer buffer) {
         throw Refusal.of(EINVAL);
     }

@@ -1,39 +1,21 @@
 package dev.kvmvfio.mock;
 
 import dev.kvmvfio.kernel.Errno;
+import dev.kvmvfio.kernel.SystemCall;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.Iterator;
 import java.util.List;
 import java.util.function.LongSupplier;
-import java.util.function.Supplier;
 
 /** Keeps what was called and what came of it, and makes calls fail that a test wants to fail. */
 final class Recorder {
     /** Older calls are forgotten, so that a long test does not fill the memory. */
     static final int MOST_CALLS = 1 << 16;
 
-    private final Deque<Entry> entries = new ArrayDeque<>();
+    private final Deque<SystemCall> entries = new ArrayDeque<>();
     private final List<Fault> faults = new ArrayList<>();
-
-    /** A call; its arguments become text only when somebody reads them. */
-    record Call(String operation, String file, String name, Supplier<String> arguments) {
-        private boolean isNamed(String wanted) {
-            return wanted == null || wanted.equals(name) || wanted.equals(operation);
-        }
-
-        /** Linux closes a file also when it reports an error. */
-        private boolean happensAnyway() {
-            return operation.equals("close");
-        }
-    }
-
-    private record Entry(Call call, long result) {
-        private RecordedCall decode() {
-            return new RecordedCall(call.operation, call.file, call.name, call.arguments.get(), result);
-        }
-    }
 
     /** A call that is to fail: the one that comes after a number of others of that name. */
     private static final class Fault {
@@ -47,8 +29,9 @@ final class Recorder {
             this.errno = errno;
         }
 
-        boolean meets(Call call) {
-            return call.isNamed(name) && --left == 0;
+        boolean meets(SystemCall call) {
+            boolean isNamed = name == null || name.equals(call.name()) || name.equals(call.operation());
+            return isNamed && --left == 0;
         }
     }
 
@@ -60,11 +43,11 @@ final class Recorder {
         return !faults.isEmpty();
     }
 
-    long run(Call call, LongSupplier body) {
+    long run(SystemCall call, LongSupplier body) {
         Errno fault = nextFault(call);
         long result;
         try {
-            result = fault == null || call.happensAnyway() ? body.getAsLong() : 0;
+            result = fault == null || happensAnyway(call) ? body.getAsLong() : 0;
         } catch (Refusal refused) {
             result = refused.result();
         }
@@ -74,11 +57,16 @@ final class Recorder {
         if (entries.size() == MOST_CALLS) {
             entries.removeFirst();
         }
-        entries.addLast(new Entry(call, result));
+        entries.addLast(call.returned(result));
         return result;
     }
 
-    private Errno nextFault(Call call) {
+    /** Linux closes a file also when it reports an error. */
+    private static boolean happensAnyway(SystemCall call) {
+        return call.operation().equals("close");
+    }
+
+    private Errno nextFault(SystemCall call) {
         Errno errno = null;
         for (Iterator<Fault> all = faults.iterator(); all.hasNext();) {
             Fault fault = all.next();
@@ -90,8 +78,8 @@ final class Recorder {
         return errno;
     }
 
-    List<RecordedCall> trace() {
-        return entries.stream().map(Entry::decode).toList();
+    List<SystemCall> trace() {
+        return List.copyOf(entries);
     }
 
     void clear() {

@@ -4,6 +4,7 @@ import dev.kvmvfio.bindings.vfio.vfio_group_status;
 import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
+import dev.kvmvfio.kernel.FileKind;
 import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.Kernel;
@@ -117,7 +118,7 @@ public final class VfioGroup extends VfioFile {
             };
             throw new KernelException(GET_DEVICE_FD.name(), this, "name=" + address, result, remedy);
         }
-        FileDescriptor device = FileDescriptor.own(fd().kernel(), result, address.toString());
+        FileDescriptor device = FileDescriptor.own(fd().kernel(), result, FileKind.VFIO_DEVICE, address.toString());
         return joined.adopt(new VfioDevice(device, registration));
     }
 

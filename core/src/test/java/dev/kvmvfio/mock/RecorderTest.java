@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.kernel.Errno;
+import dev.kvmvfio.kernel.SystemCall;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
@@ -27,22 +28,22 @@ class RecorderTest {
             calls.fileDel(device, cdev);
             calls.close(cdev, iommufd, device, vm, kvm);
             calls.close(kvm);
-            List<RecordedCall> trace = kernel.trace();
-            assertThat(trace).extracting(RecordedCall::name).containsExactly("open", "KVM_CREATE_VM",
+            List<SystemCall> trace = kernel.trace();
+            assertThat(trace).extracting(SystemCall::name).containsExactly("open", "KVM_CREATE_VM",
                     "KVM_CREATE_DEVICE", "open", "open", "KVM_DEV_VFIO_FILE_ADD", "VFIO_DEVICE_BIND_IOMMUFD",
                     "VFIO_DEVICE_BIND_IOMMUFD", "KVM_DEV_VFIO_FILE_DEL", "close", "close", "close", "close", "close",
                     "close");
-            RecordedCall bind = trace.get(6);
+            SystemCall bind = trace.get(6);
             assertThat(bind.operation()).isEqualTo("ioctl");
-            assertThat(bind.file()).isEqualTo("/dev/vfio/devices/vfio0");
-            assertThat(bind.arguments()).contains("iommufd=" + iommufd, "out_devid=0→1");
+            assertThat(bind.file()).isEqualTo(cdev + "</dev/vfio/devices/vfio0>");
+            assertThat(bind.arguments()).contains("iommufd=" + iommufd + "</dev/iommu>", "out_devid=0 => 1");
             assertThat(bind.result()).isZero();
             assertThat(bind.errno()).isNull();
             assertThat(trace.get(7).errno()).isEqualTo(Errno.EINVAL);
             assertThat(trace.get(7)).asString()
-                    .startsWith("ioctl VFIO_DEVICE_BIND_IOMMUFD on /dev/vfio/devices/vfio0 {")
-                    .endsWith("= -EINVAL");
-            assertThat(trace.getLast()).hasToString("close on fd " + kvm + " {fd=" + kvm + "} = -EBADF");
+                    .startsWith("ioctl(" + cdev + "</dev/vfio/devices/vfio0>, VFIO_DEVICE_BIND_IOMMUFD, {")
+                    .endsWith("}) = -1 EINVAL (Invalid argument)");
+            assertThat(trace.getLast()).hasToString("close(" + kvm + ") = -1 EBADF (Bad file descriptor)");
             kernel.clearTrace();
             assertThat(kernel.trace()).isEmpty();
         }
@@ -55,7 +56,8 @@ class RecorderTest {
             int kvm = calls.open("/dev/kvm");
             int vm = calls.createVm(kvm);
             kernel.ioctl(vm, kvm_h.KVM_CREATE_DEVICE(), 8);
-            assertThat(kernel.trace().getLast()).asString().contains("a bad address, 0x8").endsWith("-EFAULT");
+            assertThat(kernel.trace().getLast()).asString()
+                    .endsWith("KVM_CREATE_DEVICE, 0x8) = -1 EFAULT (Bad address)");
             calls.close(vm, kvm);
         }
     }

@@ -9,7 +9,7 @@ import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kvm.Kvm;
 import dev.kvmvfio.mock.MockKernel;
-import dev.kvmvfio.mock.RecordedCall;
+import dev.kvmvfio.kernel.SystemCall;
 import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.pci.PciDevice;
 import dev.kvmvfio.vfio.BoundDevice;
@@ -60,7 +60,7 @@ class MisorderedCallsTest {
     }
 
     private void assertNever(String call) {
-        assertThat(mock.trace()).extracting(RecordedCall::name).doesNotContain(call);
+        assertThat(mock.trace()).extracting(SystemCall::name).doesNotContain(call);
     }
 
     @Test

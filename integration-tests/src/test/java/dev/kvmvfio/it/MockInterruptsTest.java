@@ -25,6 +25,7 @@ import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.vfio.Interrupt;
 import dev.kvmvfio.vfio.Region;
 import dev.kvmvfio.vfio.VfioDevice;
+import java.lang.foreign.MemorySegment;
 import java.lang.reflect.Proxy;
 import java.util.List;
 import java.util.function.Supplier;
@@ -47,7 +48,7 @@ class MockInterruptsTest {
     private static final int GSI = 11;
     private static final int FIRST_MESSAGE = 24;
     private static final int VECTORS = 5;
-    private static final long ROUTES = kvm_h.KVM_CAP_IRQ_ROUTING();
+    private static final MemorySegment ROUTES = MemorySegment.ofAddress(kvm_h.KVM_CAP_IRQ_ROUTING());
     private static final short BUS_MASTER = 4;
 
     private final MockKernel mock = MockKernel.example();

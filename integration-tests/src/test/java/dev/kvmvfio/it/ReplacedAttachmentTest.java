@@ -7,7 +7,7 @@ import dev.kvmvfio.iommufd.Iommufd;
 import dev.kvmvfio.kernel.EventFd;
 import dev.kvmvfio.kernel.HostMemory;
 import dev.kvmvfio.mock.MockKernel;
-import dev.kvmvfio.mock.RecordedCall;
+import dev.kvmvfio.kernel.SystemCall;
 import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.pci.PciDevice;
 import dev.kvmvfio.vfio.Attachment;
@@ -43,9 +43,9 @@ class ReplacedAttachmentTest {
             device.interrupt(Interrupt.MSI).trigger(0);
             assertThat(eventFd.take()).isEqualTo(1);
             first.close();
-            assertThat(mock.trace()).extracting(RecordedCall::name).doesNotContain("VFIO_DEVICE_DETACH_IOMMUFD_PT");
+            assertThat(mock.trace()).extracting(SystemCall::name).doesNotContain("VFIO_DEVICE_DETACH_IOMMUFD_PT");
             current.close();
-            assertThat(mock.trace()).extracting(RecordedCall::name).contains("VFIO_DEVICE_DETACH_IOMMUFD_PT");
+            assertThat(mock.trace()).extracting(SystemCall::name).contains("VFIO_DEVICE_DETACH_IOMMUFD_PT");
         }
     }
 }

@@ -1,6 +1,8 @@
 package dev.kvmvfio.cli;
 
 import dev.kvmvfio.kernel.Kernel;
+import dev.kvmvfio.kernel.ObservedKernel;
+import dev.kvmvfio.kernel.SystemCall;
 import dev.kvmvfio.mock.MockKernel;
 import dev.kvmvfio.passthrough.VfioInterface;
 import dev.kvmvfio.pci.PciAddress;
@@ -42,6 +44,10 @@ final class AttachCommand implements Callable<Integer> {
     @Option(names = "--mock", description = "Do it on the embedded model of a kernel, whose host has 0000:6a:01.0.")
     private boolean mock;
 
+    @Option(names = {"-v",
+        "--verbose"}, description = "Print each system call to standard error as it returns, decoded; those that only read sysfs are left out.")
+    private boolean verbose;
+
     @Option(names = "--json", description = "Print one JSON document instead of lines.")
     private boolean json;
 
@@ -65,13 +71,25 @@ final class AttachCommand implements Callable<Integer> {
             throw new ParameterException(spec.commandLine(), "--memory needs at least 1 MiB, not " + memoryMib);
         }
         PrintWriter out = spec.commandLine().getOut();
+        Kernel host = mock ? MockKernel.example() : Kernel.linux();
         Report report = json ? new JsonReport(out) : new TextReport(out);
-        try (AttachSession session = new AttachSession(mock ? MockKernel.example() : Kernel.linux(), report)) {
+        try (AttachSession session = new AttachSession(host, verbose ? observe(host) : host, report)) {
             Runtime.getRuntime().addShutdownHook(new Thread(() -> end(session)));
             session.attach(address, choice.forced(), (long) memoryMib << 20);
             awaitEnterOrEnd();
         }
         return 0;
+    }
+
+    private Kernel observe(Kernel host) {
+        PrintWriter err = spec.commandLine().getErr();
+        return ObservedKernel.of(host, call -> print(call, err));
+    }
+
+    private static void print(SystemCall call, PrintWriter err) {
+        if (!call.file().contains("/sys/")) {
+            err.println(call);
+        }
     }
 
     /** A process that ends by Ctrl-C would exit with the signal's code, though everything was undone. */

@@ -27,10 +27,11 @@ final class AttachSession implements AutoCloseable {
     private final Report report;
     private final Deque<Opened> opened = new ArrayDeque<>();
 
-    AttachSession(Kernel kernel, Report report) {
+    /** The kernel may be an observer in front of the host. */
+    AttachSession(Kernel host, Kernel kernel, Report report) {
         this.kernel = kernel;
         this.report = report;
-        if (kernel instanceof AutoCloseable mock) {
+        if (host instanceof AutoCloseable mock) {
             opened.push(new Opened("", mock));
         }
     }

@@ -73,6 +73,14 @@ class AttachCommandTest {
     }
 
     @Test
+    void eachSystemCallIsTold() {
+        assertThat(run("attach", "--mock", "-v", DEVICE)).isZero();
+        assertThat(err.toString().lines()).contains("open(\"/dev/kvm\", 0x80002) = 3",
+                "ioctl(5<KVM device VFIO>, KVM_DEV_VFIO_FILE_ADD, [6</dev/vfio/devices/vfio0>]) = 0")
+                .endsWith("close(3</dev/kvm>) = 0").noneMatch(line -> line.contains("/sys/"));
+    }
+
+    @Test
     void jsonIsOneDocument() {
         assertThat(run("attach", "--mock", "--json", DEVICE)).isZero();
         JsonObject document = JsonParser.parseString(out.toString()).getAsJsonObject();
