@@ -23,6 +23,8 @@ public interface Kernel {
      * @return the one instance, which keeps no state and needs no closing
      * @throws UnsupportedOperationException on another operating system, or on a processor that is not 64-bit
      *         little-endian
+     * @throws IllegalCallerException when the Java runtime denies native access to this library; the message has the
+     *         option that grants it
      */
     static Kernel linux() {
         return LinuxKernel.instance();

@@ -41,22 +41,35 @@ final class LinuxKernel implements Kernel {
     private LinuxKernel() {
     }
 
-    private static final class Holder {
-        static final LinuxKernel INSTANCE = checked();
+    private static final LinuxKernel INSTANCE = new LinuxKernel();
 
-        private static LinuxKernel checked() {
-            String os = System.getProperty("os.name");
-            if (!os.equals("Linux") || ADDRESS.byteSize() != 8 || ByteOrder.nativeOrder() != ByteOrder.LITTLE_ENDIAN) {
-                throw new UnsupportedOperationException("KVM and VFIO need Linux on a 64-bit little-endian processor; "
-                        + "this is " + os + " on " + System.getProperty("os.arch")
-                        + ". Tests can use dev.kvmvfio.mock.MockKernel here");
-            }
-            return new LinuxKernel();
+    static LinuxKernel instance() {
+        requireLinux();
+        requireNativeAccess();
+        return INSTANCE;
+    }
+
+    private static void requireLinux() {
+        String os = System.getProperty("os.name");
+        if (!os.equals("Linux") || ADDRESS.byteSize() != 8 || ByteOrder.nativeOrder() != ByteOrder.LITTLE_ENDIAN) {
+            throw new UnsupportedOperationException("KVM and VFIO need Linux on a 64-bit little-endian processor; "
+                    + "this is " + os + " on " + System.getProperty("os.arch")
+                    + ". Tests can use dev.kvmvfio.mock.MockKernel here");
         }
     }
 
-    static LinuxKernel instance() {
-        return Holder.INSTANCE;
+    /** Refuses before anything is linked: in the initializer of a class, the error would be hard to read. */
+    @SuppressWarnings("restricted") // that is the question
+    private static void requireNativeAccess() {
+        try {
+            MemorySegment.NULL.reinterpret(0);
+        } catch (IllegalCallerException denied) {
+            Module module = LinuxKernel.class.getModule();
+            throw new IllegalCallerException(
+                    "The Java runtime keeps this library from calling the kernel: start it with "
+                            + "--enable-native-access=" + (module.isNamed() ? module.getName() : "ALL-UNNAMED"),
+                    denied);
+        }
     }
 
     @SuppressWarnings("restricted") // the descriptors below are libc's prototypes
