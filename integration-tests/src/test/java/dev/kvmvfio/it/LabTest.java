@@ -110,7 +110,8 @@ class LabTest {
     }
 
     private static final List<String> GUEST_CLASSES = Stream
-            .of(GuestAttachTest.class, GuestDeviceTest.class, GuestRefusalTest.class).map(Class::getName).toList();
+            .of(GuestAttachTest.class, GuestDeviceTest.class, GuestMemoryTest.class, GuestRefusalTest.class)
+            .map(Class::getName).toList();
 
     @ParameterizedTest
     @MethodSource("kernels")

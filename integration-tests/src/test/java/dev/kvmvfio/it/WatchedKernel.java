@@ -1,5 +1,6 @@
 package dev.kvmvfio.it;
 
+import dev.kvmvfio.bindings.iommufd.iommufd_h;
 import dev.kvmvfio.bindings.kvm.kvm_device_attr;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.vfio.vfio_h;
@@ -20,7 +21,10 @@ final class WatchedKernel implements Kernel {
             Map.entry((long) vfio_h.VFIO_DEVICE_BIND_IOMMUFD(), "VFIO_DEVICE_BIND_IOMMUFD"),
             Map.entry((long) vfio_h.VFIO_DEVICE_DETACH_IOMMUFD_PT(), "VFIO_DEVICE_DETACH_IOMMUFD_PT"),
             Map.entry((long) vfio_h.VFIO_GROUP_GET_DEVICE_FD(), "VFIO_GROUP_GET_DEVICE_FD"),
-            Map.entry((long) vfio_h.VFIO_GROUP_UNSET_CONTAINER(), "VFIO_GROUP_UNSET_CONTAINER"));
+            Map.entry((long) vfio_h.VFIO_GROUP_UNSET_CONTAINER(), "VFIO_GROUP_UNSET_CONTAINER"),
+            Map.entry((long) vfio_h.VFIO_IOMMU_UNMAP_DMA(), "VFIO_IOMMU_UNMAP_DMA"),
+            Map.entry((long) iommufd_h.IOMMU_IOAS_UNMAP(), "IOMMU_IOAS_UNMAP"),
+            Map.entry(kvm_h.KVM_SET_USER_MEMORY_REGION(), "KVM_SET_USER_MEMORY_REGION"));
 
     private final Kernel kernel;
     private final Map<Integer, String> paths = new ConcurrentHashMap<>();
