@@ -216,8 +216,7 @@ abstract class MemoryContract {
             all.get(first).close();
             all.reversed().forEach(Handle::close);
             assertThat(all).noneMatch(Handle::isOpen);
-            ram.close();
-            more.close();
+            close();
             open();
         }
     }
