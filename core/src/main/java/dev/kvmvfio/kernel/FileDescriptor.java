@@ -156,6 +156,15 @@ public final class FileDescriptor implements AutoCloseable {
     }
 
     /**
+     * Whether a call that uses this number runs now, on any thread; after the close there is at most what was running.
+     *
+     * @return true while one runs
+     */
+    public boolean isInUse() {
+        return (users & ~CLOSED) != 0;
+    }
+
+    /**
      * Runs a call that passes this number to the kernel inside its argument. The number stays this file's until the
      * call has returned.
      *

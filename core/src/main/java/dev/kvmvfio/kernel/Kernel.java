@@ -207,6 +207,24 @@ public interface Kernel {
     int readlink(String path, StringBuilder target);
 
     /**
+     * {@code gettid(2)}: the number of the calling thread.
+     *
+     * @return the number that {@link #interrupt} takes, or a negative errno
+     */
+    int threadId();
+
+    /**
+     * {@code tgkill(2)}: makes a {@code KVM_RUN} or {@code poll} that a thread of this process is in return
+     * {@code EINTR}. Nothing else happens to the thread: the signal's handler does nothing, and other calls, such as
+     * {@code read}, go on.
+     *
+     * @param threadId as {@link #threadId()} returned it on that thread
+     * @return 0 or a negative errno; {@code ESRCH} when there is no such thread; {@code EBUSY} when the program has a
+     *         handler of its own for the signal
+     */
+    int interrupt(int threadId);
+
+    /**
      * {@code stat(2)}: which device a node stands for.
      *
      * @param path an absolute path

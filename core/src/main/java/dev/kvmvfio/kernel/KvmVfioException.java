@@ -1,12 +1,13 @@
 package dev.kvmvfio.kernel;
 
 /**
- * What this library throws when the host or its kernel cannot do what was asked. The message says what failed and on
+ * What this library throws when the host, its kernel or the guest cannot do what was asked. The message says what failed and on
  * which device; {@link #remedy()} says what to do about it.
  *
  * <p>Mistakes of the calling program are {@link IllegalArgumentException} and {@link IllegalStateException} instead.
  */
-public abstract sealed class KvmVfioException extends RuntimeException permits KernelException, HostException {
+public abstract sealed class KvmVfioException extends RuntimeException
+        permits KernelException, HostException, GuestException {
     private static final long serialVersionUID = 1;
 
     private final String remedy;

@@ -331,6 +331,73 @@ final class LinuxKernel implements Kernel {
         }
     }
 
+    private static final class Gettid {
+        static final MethodHandle HANDLE = link("gettid", 0, JAVA_INT);
+    }
+
+    @Override
+    public int threadId() {
+        try {
+            return (int) Gettid.HANDLE.invokeExact(STATE.get());
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    private static final class Tgkill {
+        static final MethodHandle HANDLE = link("tgkill", 3, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT);
+        static final int PROCESS = (int) ProcessHandle.current().pid();
+    }
+
+    @Override
+    public int interrupt(int threadId) {
+        if (!WakeUp.INSTALLED) {
+            return -system_h.EBUSY();
+        }
+        MemorySegment state = STATE.get();
+        try {
+            int result = (int) Tgkill.HANDLE.invokeExact(state, Tgkill.PROCESS, threadId, WakeUp.SIGNAL);
+            return result < 0 ? -errno(state) : result;
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    /** The first real-time signal that libc leaves to programs; the JDK uses none near it. */
+    private static final class WakeUp {
+        /** What {@code signal(2)} answers up to this number is no handler: {@code SIG_DFL} and {@code SIG_IGN}. */
+        private static final long NO_HANDLER = 1;
+        static final int SIGNAL = number();
+        static final boolean INSTALLED = install();
+
+        private static int number() {
+            try {
+                return (int) link("__libc_current_sigrtmin", 0, JAVA_INT).invokeExact(STATE.get());
+            } catch (Throwable thrown) {
+                throw unexpected(thrown);
+            }
+        }
+
+        /**
+         * Sets {@code abs(3)} as the handler: it takes an int, as handlers do, touches nothing, and may run at any
+         * moment on any stack.
+         */
+        private static boolean install() {
+            MethodHandle signal = link("signal", 2, JAVA_LONG, JAVA_INT, JAVA_LONG);
+            long nothing = Linker.nativeLinker().defaultLookup().find("abs").orElseThrow().address();
+            try {
+                long before = (long) signal.invokeExact(STATE.get(), SIGNAL, nothing);
+                if (before == nothing || before >= 0 && before <= NO_HANDLER) {
+                    return true;
+                }
+                long _ = (long) signal.invokeExact(STATE.get(), SIGNAL, before);
+                return false;
+            } catch (Throwable thrown) {
+                throw unexpected(thrown);
+            }
+        }
+    }
+
     private static final class PageSize {
         static final int BYTES = bytes();
 

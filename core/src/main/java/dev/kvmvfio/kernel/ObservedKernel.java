@@ -250,6 +250,16 @@ public abstract class ObservedKernel implements Kernel {
     }
 
     @Override
+    public final int threadId() {
+        return kernel.threadId();
+    }
+
+    @Override
+    public final int interrupt(int threadId) {
+        return (int) call("tgkill", "", () -> "thread=" + threadId, () -> kernel.interrupt(threadId));
+    }
+
+    @Override
     public final int access(String path) {
         return (int) call("access", quoted(path), () -> "", () -> kernel.access(path));
     }

@@ -1,6 +1,7 @@
 package dev.kvmvfio.kvm;
 
 import dev.kvmvfio.bindings.kvm.kvm_h;
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_x86_64_h;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.FileKind;
@@ -9,6 +10,9 @@ import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /**
  * {@code /dev/kvm}: where virtual machines come from.
@@ -24,6 +28,12 @@ public final class Kvm extends FileHandle {
     private static final Ioctl GET_API_VERSION = new Ioctl("KVM_GET_API_VERSION", kvm_h.KVM_GET_API_VERSION());
     private static final Ioctl CHECK_EXTENSION = new Ioctl("KVM_CHECK_EXTENSION", kvm_h.KVM_CHECK_EXTENSION());
     private static final Ioctl CREATE_VM = new Ioctl("KVM_CREATE_VM", kvm_h.KVM_CREATE_VM());
+
+    private static final Ioctl GET_VCPU_MMAP_SIZE = new Ioctl("KVM_GET_VCPU_MMAP_SIZE",
+            kvm_h.KVM_GET_VCPU_MMAP_SIZE());
+    private static final Ioctl GET_SUPPORTED_CPUID = new Ioctl("KVM_GET_SUPPORTED_CPUID",
+            kvm_x86_64_h.KVM_GET_SUPPORTED_CPUID());
+    private static final int CPUID_ENTRIES = 128;
 
     private Kvm(FileDescriptor fd) {
         super(fd);
@@ -93,6 +103,33 @@ public final class Kvm extends FileHandle {
     }
 
     /**
+     * {@code KVM_GET_SUPPORTED_CPUID}: what a guest's {@code CPUID} may answer here (x86-64).
+     *
+     * @return the entries, with the APIC id of the host's processor that this was asked on
+     * @throws KernelException when the kernel refuses, as one of another architecture does
+     */
+    public List<CpuidEntry> supportedCpuid() {
+        try (Arena arena = Arena.ofConfined()) {
+            int entries = CPUID_ENTRIES;
+            while (true) {
+                MemorySegment cpuid = CpuidEntry.allocate(arena, entries);
+                int result = fd().ioctl(GET_SUPPORTED_CPUID.request(), cpuid);
+                if (result >= 0) {
+                    return CpuidEntry.read(cpuid);
+                }
+                if (!Errno.E2BIG.is(result) || entries >= 1 << 16) {
+                    throw new KernelException(GET_SUPPORTED_CPUID.name(), fd(), "nent=" + entries, result, "");
+                }
+                entries *= 2;
+            }
+        }
+    }
+
+    int vcpuMmapSize() {
+        return fd().call(GET_VCPU_MMAP_SIZE, 0);
+    }
+
+    /**
      * {@code KVM_CREATE_VM} of the default type.
      *
      * @return a VM without memory, vCPUs or devices; it belongs to this object
@@ -121,6 +158,6 @@ public final class Kvm extends FileHandle {
                     : "";
             throw new KernelException(CREATE_VM.name(), fd(), "type=" + type, result, remedy);
         }
-        return adopt(new Vm(FileDescriptor.own(fd().kernel(), result, FileKind.VM, "VM")));
+        return adopt(new Vm(this, FileDescriptor.own(fd().kernel(), result, FileKind.VM, "VM")));
     }
 }

@@ -1,14 +1,84 @@
 package dev.kvmvfio.kvm;
 
+import dev.kvmvfio.bindings.kvm.aarch64.kvm_aarch64_h;
+import dev.kvmvfio.bindings.kvm.aarch64.kvm_vcpu_init;
+import dev.kvmvfio.bindings.kvm.kvm_h;
+import dev.kvmvfio.bindings.kvm.kvm_one_reg;
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_regs;
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_run;
+import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
+import dev.kvmvfio.kernel.GuestException;
+import dev.kvmvfio.kernel.Ioctl;
+import dev.kvmvfio.kernel.KernelException;
+import dev.kvmvfio.kernel.Scratch;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+import java.util.concurrent.locks.LockSupport;
 
-/** A virtual processor. It belongs to the VM that created it. */
+/**
+ * A virtual processor. It belongs to the VM that created it.
+ *
+ * <p>A vCPU is one platform thread: the first {@link #run()} binds it to the thread that calls it. A guest keeps its
+ * thread in a system call for as long as it likes, so virtual threads are refused. Its loop:
+ *
+ * <pre>{@code
+ * while (true) {
+ *     switch (vcpu.run()) {
+ *         case VcpuExit.PortWrite out when out.port() == 0x3f8 -> System.out.print((char) out.value());
+ *         case VcpuExit.PortRead in -> in.answer(0xff);
+ *         case VcpuExit.MmioRead read -> read.answer(0);
+ *         case VcpuExit.Halt _, VcpuExit.Interrupted _ -> {
+ *             return;
+ *         }
+ *         case VcpuExit exit -> throw vcpu.unhandled(exit);
+ *     }
+ * }
+ * }</pre>
+ *
+ * <p><b>Thread-safety:</b> {@link #run()} is for the vCPU's thread, as are the exits; all other methods may be called
+ * from any thread. Closing, also of the VM, makes a {@code run()} on another thread leave, and waits for that.
+ */
 public final class Vcpu extends KvmFile {
-    private final int id;
+    private static final Ioctl RUN = new Ioctl("KVM_RUN", kvm_h.KVM_RUN());
+    private static final Ioctl GET_ONE_REG = new Ioctl("KVM_GET_ONE_REG", kvm_h.KVM_GET_ONE_REG());
+    private static final Ioctl SET_ONE_REG = new Ioctl("KVM_SET_ONE_REG", kvm_h.KVM_SET_ONE_REG());
+    private static final Ioctl PREFERRED_TARGET = new Ioctl("KVM_ARM_PREFERRED_TARGET",
+            kvm_aarch64_h.KVM_ARM_PREFERRED_TARGET());
+    private static final Ioctl INIT = new Ioctl("KVM_ARM_VCPU_INIT", kvm_aarch64_h.KVM_ARM_VCPU_INIT());
 
-    Vcpu(FileDescriptor fd, int id) {
+    private static final VarHandle BYTE = ValueLayout.JAVA_BYTE.varHandle();
+    private static final VarHandle KICKED = kicked();
+    private static final long IMMEDIATE_EXIT = kvm_run.immediate_exit$offset();
+    private static final int NOT_BOUND = 0;
+
+    private final Vm vm;
+    private final int id;
+    private final KvmRun shared;
+    private final ExitReader exits;
+    private final X86State x86;
+    private Thread thread;
+    private volatile int threadId = NOT_BOUND;
+    private volatile boolean kicked;
+
+    Vcpu(Vm vm, FileDescriptor fd, int id, KvmRun shared) {
         super(fd);
+        this.vm = vm;
         this.id = id;
+        this.shared = adopt(shared);
+        this.exits = new ExitReader(shared.segment());
+        this.x86 = new X86State(fd);
+    }
+
+    private static VarHandle kicked() {
+        try {
+            return MethodHandles.lookup().findVarHandle(Vcpu.class, "kicked", boolean.class);
+        } catch (ReflectiveOperationException impossible) {
+            throw new ExceptionInInitializerError(impossible);
+        }
     }
 
     /**
@@ -18,5 +88,228 @@ public final class Vcpu extends KvmFile {
      */
     public int id() {
         return id;
+    }
+
+    /**
+     * {@code KVM_RUN}: runs the guest until it needs the program. What the last exit was answered with takes effect
+     * first.
+     *
+     * @return why it left the guest; {@link VcpuExit.Interrupted} once after {@link #kick()}
+     * @throws IllegalStateException on a virtual thread, on another thread than the first time, or when this vCPU is
+     *         closed, also while it runs
+     * @throws KernelException when the kernel cannot run it
+     */
+    public VcpuExit run() {
+        if (Thread.currentThread() != thread) {
+            bind();
+        }
+        while (true) {
+            int result = fd().ioctl(RUN.request(), MemorySegment.NULL);
+            if (!fd().isOpen()) {
+                throw new IllegalStateException(this + " is closed");
+            }
+            if (result >= 0) {
+                return exits.read();
+            }
+            if (wasKicked(result)) {
+                return VcpuExit.Interrupted.INSTANCE;
+            }
+        }
+    }
+
+    private synchronized void bind() {
+        Thread current = Thread.currentThread();
+        if (current.isVirtual()) {
+            throw new IllegalStateException(this + " cannot run on " + current
+                    + ", a virtual thread: a vCPU is one platform thread");
+        }
+        if (thread != null) {
+            throw new IllegalStateException(this + " runs on " + thread + " only, and was called from " + current);
+        }
+        int number = fd().kernel().threadId();
+        if (number < 0) {
+            throw new KernelException("gettid", current, number);
+        }
+        threadId = number;
+        thread = current;
+    }
+
+    /**
+     * Tells a kick from other signals, after which the guest goes on. A kick sets both marks, the vCPU's own first, and
+     * here they are taken in the other order: a kick that comes between is found now or by the next KVM_RUN.
+     */
+    private boolean wasKicked(int result) {
+        if (Errno.EINTR.is(result)) {
+            BYTE.setVolatile(shared.segment(), IMMEDIATE_EXIT, (byte) 0);
+            return (boolean) KICKED.getAndSet(this, false);
+        }
+        // An application processor answers EAGAIN when another one has started it.
+        if (Errno.EAGAIN.is(result)) {
+            return false;
+        }
+        throw new KernelException(RUN.name(), this, "", result, runRemedy(Errno.of(-result)));
+    }
+
+    private static String runRemedy(Errno errno) {
+        return switch (errno) {
+            case EFAULT -> "The guest reached memory that the program cannot: a memory slot whose pages are gone or "
+                    + "may not be accessed so";
+            case ENOEXEC -> "On aarch64 a vCPU must be initialised first: call init()";
+            default -> "";
+        };
+    }
+
+    /**
+     * Makes {@link #run()} answer {@link VcpuExit.Interrupted}, at once when it runs, otherwise the next time. Several
+     * kicks before that answer count as one. What was written before the kick is seen after the answer.
+     *
+     * @throws IllegalStateException when this vCPU is closed
+     * @throws KernelException when the signal cannot be sent; {@code EBUSY} when the program handles the first
+     *         real-time signal itself
+     */
+    public void kick() {
+        kicked = true;
+        BYTE.setVolatile(shared.segment(), IMMEDIATE_EXIT, (byte) 1);
+        interrupt();
+    }
+
+    /** A run that begins later sees the mark, so only one that has begun needs the signal. */
+    private void interrupt() {
+        int number = threadId;
+        if (number != NOT_BOUND && fd().isInUse()) {
+            int result = fd().kernel().interrupt(number);
+            if (result < 0 && !Errno.ESRCH.is(result)) {
+                throw new KernelException("tgkill", this, "thread=" + number, result, Errno.EBUSY.is(result)
+                        ? "The program has a handler of its own for the first real-time signal: it must use another"
+                        : "");
+            }
+        }
+    }
+
+    /** Stops the guest: from here no run begins, and the one that goes on ends. */
+    @Override
+    protected void quiesce() {
+        fd().close();
+        while (fd().isInUse()) {
+            BYTE.setVolatile(shared.segment(), IMMEDIATE_EXIT, (byte) 1);
+            interrupt();
+            LockSupport.parkNanos(100_000);
+        }
+    }
+
+    /**
+     * The memory that is shared with the kernel: {@code struct kvm_run}, and what its offsets point to. For exits and
+     * fields that this library does not wrap; only the vCPU's thread may use it.
+     *
+     * @return memory that throws {@link IllegalStateException} once this vCPU is closed
+     */
+    public MemorySegment kvmRun() {
+        return shared.segment();
+    }
+
+    /**
+     * The registers on x86-64.
+     *
+     * @return what reads and writes them
+     * @throws UnsupportedOperationException on another architecture
+     */
+    public X86State x86() {
+        if (!vm.isX86()) {
+            throw new UnsupportedOperationException(this + " is not of x86-64: its registers are read with oneReg");
+        }
+        return x86;
+    }
+
+    /**
+     * {@code KVM_GET_ONE_REG}, on architectures that number their registers, such as aarch64.
+     *
+     * @param register the register's number, which says its size as well
+     * @param value native memory of that size, for its value
+     * @throws KernelException when the kernel refuses; {@code ENOENT} when there is no such register
+     */
+    public void oneReg(long register, MemorySegment value) {
+        oneReg(GET_ONE_REG, register, value);
+    }
+
+    /**
+     * {@code KVM_SET_ONE_REG}, on architectures that number their registers, such as aarch64.
+     *
+     * @param register the register's number, which says its size as well
+     * @param value native memory of that size, with its value
+     * @throws KernelException when the kernel refuses; {@code ENOENT} when there is no such register
+     */
+    public void setOneReg(long register, MemorySegment value) {
+        oneReg(SET_ONE_REG, register, value);
+    }
+
+    private void oneReg(Ioctl call, long register, MemorySegment value) {
+        long size = 1L << ((register & kvm_h.KVM_REG_SIZE_MASK()) >>> kvm_h.KVM_REG_SIZE_SHIFT());
+        if (!value.isNative() || value.byteSize() != size) {
+            throw new IllegalArgumentException(String.format(
+                    "register 0x%x has %d bytes: its value must be native memory of that size", register, size));
+        }
+        // Not the thread's scratch memory: the value may be there.
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment request = kvm_one_reg.allocate(arena);
+            kvm_one_reg.id(request, register);
+            kvm_one_reg.addr(request, value.address());
+            int result = fd().ioctl(call.request(), request);
+            if (result < 0) {
+                throw new KernelException(call.name(), fd(), String.format("id=0x%x", register), result, "");
+            }
+        }
+    }
+
+    /**
+     * {@code KVM_ARM_PREFERRED_TARGET} and {@code KVM_ARM_VCPU_INIT}: makes a vCPU of aarch64 like the host's processor
+     * and ready to run. A second call resets it.
+     *
+     * @param features numbers of {@code KVM_ARM_VCPU_} features to switch on, such as {@code KVM_ARM_VCPU_PSCI_0_2}
+     * @throws KernelException when the kernel refuses, as one of another architecture does
+     */
+    public void init(int... features) {
+        MemorySegment target = kvm_vcpu_init.allocate(Scratch.begin());
+        vm.fd().call(PREFERRED_TARGET, target);
+        for (int feature : features) {
+            int word = feature / Integer.SIZE;
+            kvm_vcpu_init.features(target, word,
+                    kvm_vcpu_init.features(target, word) | 1 << feature % Integer.SIZE);
+        }
+        fd().call(INIT, target);
+    }
+
+    /**
+     * An exception for an exit that the program has no answer to. It says what the guest did, where, and what helps.
+     *
+     * @param exit what {@link #run()} answered last
+     * @return the exception, to be thrown
+     */
+    public GuestException unhandled(VcpuExit exit) {
+        return new GuestException(this + ": " + exit + place() + " is not handled", unhandledRemedy(exit));
+    }
+
+    private String place() {
+        if (!vm.isX86()) {
+            return "";
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            return String.format(" at rip 0x%x", kvm_regs.rip(x86.regs(arena)));
+        }
+    }
+
+    private static String unhandledRemedy(VcpuExit exit) {
+        return switch (exit) {
+            case VcpuExit.PortRead _, VcpuExit.PortWrite _ -> "Answer for this port in the program's loop";
+            case VcpuExit.MmioRead _, VcpuExit.MmioWrite _ ->
+                "Add a memory slot for this address, or answer for it in the program's loop";
+            case VcpuExit.Halt _ -> "The guest waits for an interrupt: create an irqchip, or inject one";
+            case VcpuExit.Shutdown _ -> "An exception could not be delivered: check the guest's page tables, its "
+                    + "interrupt table and its stack";
+            case VcpuExit.FailEntry _ -> "The processor does not accept the state of the guest: check the special "
+                    + "registers";
+            case VcpuExit.InternalError _ -> "KVM cannot go on here: look at the instruction and at the mode of the "
+                    + "processor";
+            default -> "Add a case for it to the program's loop";
+        };
     }
 }

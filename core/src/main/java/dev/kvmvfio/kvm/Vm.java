@@ -40,11 +40,13 @@ public final class Vm extends KvmFile {
     private static final Ioctl IRQ_LINE = new Ioctl("KVM_IRQ_LINE", kvm_h.KVM_IRQ_LINE());
     private static final Ioctl SIGNAL_MSI = new Ioctl("KVM_SIGNAL_MSI", kvm_h.KVM_SIGNAL_MSI());
 
+    private final Kvm kvm;
     private final GsiRoutes gsiRoutes = new GsiRoutes(this);
     private final BitSet slots = new BitSet();
 
-    Vm(FileDescriptor fd) {
+    Vm(Kvm kvm, FileDescriptor fd) {
         super(fd);
+        this.kvm = kvm;
     }
 
     /**
@@ -59,7 +61,7 @@ public final class Vm extends KvmFile {
     }
 
     /**
-     * {@code KVM_CREATE_VCPU}.
+     * {@code KVM_CREATE_VCPU}, and maps its {@code struct kvm_run}.
      *
      * @param id unique within this VM
      * @return the vCPU, which belongs to this VM
@@ -71,7 +73,24 @@ public final class Vm extends KvmFile {
         if (result < 0) {
             throw new KernelException(CREATE_VCPU.name(), fd(), "id=" + id, result, "");
         }
-        return adopt(new Vcpu(FileDescriptor.own(fd().kernel(), result, FileKind.VCPU, "vCPU " + id), id));
+        FileDescriptor vcpu = FileDescriptor.own(fd().kernel(), result, FileKind.VCPU, "vCPU " + id);
+        try {
+            return adopt(new Vcpu(this, vcpu, id, KvmRun.map(vcpu, kvm.vcpuMmapSize())));
+        } catch (KernelException failure) {
+            vcpu.close();
+            throw failure;
+        }
+    }
+
+    /** Whether the vCPUs are of x86-64: this capability is of that architecture alone. */
+    boolean isX86() {
+        return checkExtension(kvm_h.KVM_CAP_EXT_CPUID()) > 0;
+    }
+
+    /** Stops the vCPUs before their memory goes. */
+    @Override
+    protected void quiesce() {
+        quiesceChildren();
     }
 
     /**

@@ -3,6 +3,7 @@ package dev.kvmvfio.mock;
 import static dev.kvmvfio.kernel.Errno.EINTR;
 
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
@@ -21,6 +22,8 @@ final class Machine {
     private final HugePagePool hugePagePool;
     private final ReentrantLock lock = new ReentrantLock();
     private final Condition changed = lock.newCondition();
+    /** The threads that wait in a call that a signal ends, and have got none yet. */
+    private final Set<Integer> interruptible = new HashSet<>();
     private final Set<Holder> holders = new LinkedHashSet<>();
     private final List<DmaFault> dmaFaults = new ArrayList<>();
     private final PciBus bus;
@@ -111,19 +114,41 @@ final class Machine {
         changed.signalAll();
     }
 
-    /** Waits for {@link #changed()}, with the lock released. */
+    /** Waits for {@link #changed()}, with the lock released; a signal does not end the call, which begins again. */
     void await() {
         await(Long.MAX_VALUE);
     }
 
-    /** Waits for {@link #changed()} or until the time is over. */
-    void await(long nanoseconds) {
+    /** Waits for {@link #changed()} or until the time is over, in a call that a signal ends. */
+    void awaitOrInterrupt(long nanoseconds) {
+        int thread = threadId();
+        interruptible.add(thread);
+        try {
+            await(nanoseconds);
+            Refusal.when(!interruptible.contains(thread), EINTR);
+        } finally {
+            interruptible.remove(thread);
+        }
+    }
+
+    private void await(long nanoseconds) {
         try {
             changed.await(nanoseconds, TimeUnit.NANOSECONDS);
         } catch (InterruptedException interrupted) {
             Thread.currentThread().interrupt();
             throw Refusal.of(EINTR);
         }
+    }
+
+    /** The number of a thread of the process, which is the thread of the test that calls. */
+    static int threadId() {
+        return (int) Thread.currentThread().threadId();
+    }
+
+    /** A signal to a thread, which ends the call that it waits in; a thread that does not wait takes no notice. */
+    void interrupt(int thread) {
+        interruptible.remove(thread);
+        changed();
     }
 
     /** Everything that is not given back yet, in words. */

@@ -144,7 +144,7 @@ final class MachineKernel implements Kernel {
             if (events != 0 || left <= 0) {
                 return events;
             }
-            machine.await(left);
+            machine.awaitOrInterrupt(left);
         }
     }
 
@@ -193,6 +193,17 @@ final class MachineKernel implements Kernel {
         return machine.hostFiles().tree().find(path, true).node() instanceof FileTree.DeviceNode node
                 ? (long) node.major() << 32 | node.minor()
                 : 0;
+    }
+
+    @Override
+    public int threadId() {
+        return Machine.threadId();
+    }
+
+    @Override
+    public int interrupt(int threadId) {
+        machine.interrupt(threadId);
+        return 0;
     }
 
     @Override

@@ -37,7 +37,7 @@ import java.util.function.LongSupplier;
 public final class MockKernel extends ObservedKernel implements AutoCloseable {
     private static final Set<String> SYSTEM_CALLS = Set.of("open", "close", "dup", "ioctl", "mmap", "munmap", "read",
             "write", "pread", "pwrite", "poll", "eventfd", "memfd_create", "ftruncate", "readdir", "readlink", "stat",
-            "access");
+            "access", "tgkill");
 
     private final Machine machine;
     private final Recorder recorder = new Recorder();

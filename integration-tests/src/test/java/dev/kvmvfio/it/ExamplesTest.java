@@ -85,10 +85,13 @@ class ExamplesTest {
         }
     }
 
-    /** Statements stand in a test of a program that has its own way to attach a device. */
+    /** Statements stand in a test of a program that has a vCPU and its own way to attach a device. */
     private static String inTest(String statements) {
         return "import static org.junit.jupiter.api.Assertions.*;\n" + JavaSource.imports() + """
+                import dev.kvmvfio.bindings.kvm.x86_64.*;
                 abstract class Example {
+                    Vcpu vcpu;
+
                     abstract AutoCloseable attach(Kernel kernel, String address);
 
                     void run() throws Exception {

@@ -174,6 +174,16 @@ final class WatchedKernel implements Kernel {
     }
 
     @Override
+    public int threadId() {
+        return kernel.threadId();
+    }
+
+    @Override
+    public int interrupt(int threadId) {
+        return kernel.interrupt(threadId);
+    }
+
+    @Override
     public long deviceNumber(String path) {
         return kernel.deviceNumber(path);
     }

@@ -1,0 +1,66 @@
+package dev.kvmvfio.kvm;
+
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_cpuid2;
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_cpuid_entry2;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
+import java.util.List;
+import java.util.stream.LongStream;
+
+/**
+ * What the instruction {@code CPUID} answers for one function and index ({@code struct kvm_cpuid_entry2}, x86-64).
+ *
+ * @param function what is in EAX when the guest asks
+ * @param index what is in ECX, when the flags say that it matters
+ * @param flags {@code KVM_CPUID_FLAG_} bits
+ * @param eax the answer in EAX
+ * @param ebx the answer in EBX
+ * @param ecx the answer in ECX
+ * @param edx the answer in EDX
+ */
+public record CpuidEntry(int function, int index, int flags, int eax, int ebx, int ecx, int edx) {
+    /** A {@code struct kvm_cpuid2} with room for so many entries. */
+    static MemorySegment allocate(SegmentAllocator memory, int entries) {
+        MemorySegment cpuid = memory.allocate(kvm_cpuid2.sizeof() + entries * kvm_cpuid_entry2.sizeof(), Long.BYTES);
+        kvm_cpuid2.nent(cpuid, entries);
+        return cpuid;
+    }
+
+    static List<CpuidEntry> read(MemorySegment cpuid) {
+        return LongStream.range(0, kvm_cpuid2.nent(cpuid)).mapToObj(i -> readEntry(entry(cpuid, i))).toList();
+    }
+
+    private static CpuidEntry readEntry(MemorySegment entry) {
+        return new CpuidEntry(kvm_cpuid_entry2.function(entry), kvm_cpuid_entry2.index(entry),
+                kvm_cpuid_entry2.flags(entry), kvm_cpuid_entry2.eax(entry), kvm_cpuid_entry2.ebx(entry),
+                kvm_cpuid_entry2.ecx(entry), kvm_cpuid_entry2.edx(entry));
+    }
+
+    static MemorySegment write(SegmentAllocator memory, List<CpuidEntry> entries) {
+        MemorySegment cpuid = allocate(memory, entries.size());
+        for (int i = 0; i < entries.size(); i++) {
+            entries.get(i).write(entry(cpuid, i));
+        }
+        return cpuid;
+    }
+
+    private void write(MemorySegment entry) {
+        kvm_cpuid_entry2.function(entry, function);
+        kvm_cpuid_entry2.index(entry, index);
+        kvm_cpuid_entry2.flags(entry, flags);
+        kvm_cpuid_entry2.eax(entry, eax);
+        kvm_cpuid_entry2.ebx(entry, ebx);
+        kvm_cpuid_entry2.ecx(entry, ecx);
+        kvm_cpuid_entry2.edx(entry, edx);
+    }
+
+    private static MemorySegment entry(MemorySegment cpuid, long index) {
+        return cpuid.asSlice(kvm_cpuid2.sizeof() + index * kvm_cpuid_entry2.sizeof(), kvm_cpuid_entry2.sizeof());
+    }
+
+    @Override
+    public String toString() {
+        return String.format("CPUID 0x%x.%x: eax=0x%x ebx=0x%x ecx=0x%x edx=0x%x", function, index, eax, ebx, ecx,
+                edx);
+    }
+}

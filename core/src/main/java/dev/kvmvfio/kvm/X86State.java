@@ -1,0 +1,190 @@
+package dev.kvmvfio.kvm;
+
+import dev.kvmvfio.bindings.kvm.kvm_h;
+import dev.kvmvfio.bindings.kvm.kvm_mp_state;
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_msr_entry;
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_msrs;
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_regs;
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_sregs;
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_x86_64_h;
+import dev.kvmvfio.kernel.FileDescriptor;
+import dev.kvmvfio.kernel.HostException;
+import dev.kvmvfio.kernel.Ioctl;
+import dev.kvmvfio.kernel.KernelException;
+import dev.kvmvfio.kernel.Scratch;
+import java.lang.foreign.Arena;
+import java.lang.foreign.GroupLayout;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
+import java.util.List;
+import java.util.function.Consumer;
+
+/**
+ * The registers of a vCPU on x86-64. Structs are read and written with the accessors of the bindings
+ * ({@code dev.kvmvfio.bindings.kvm.x86_64}).
+ *
+ * <pre>{@code
+ * vcpu.x86().updateRegs(regs -> {
+ *     kvm_regs.rip(regs, 0x1000);
+ *     kvm_regs.rflags(regs, 2);
+ * });
+ * }</pre>
+ *
+ * <p><b>Thread-safety:</b> all methods may be called from any thread; while the vCPU runs they wait until it leaves the
+ * guest, so {@link Vcpu#kick() kick} it first.
+ */
+public final class X86State {
+    private static final Ioctl GET_REGS = new Ioctl("KVM_GET_REGS", kvm_x86_64_h.KVM_GET_REGS());
+    private static final Ioctl SET_REGS = new Ioctl("KVM_SET_REGS", kvm_x86_64_h.KVM_SET_REGS());
+    private static final Ioctl GET_SREGS = new Ioctl("KVM_GET_SREGS", kvm_x86_64_h.KVM_GET_SREGS());
+    private static final Ioctl SET_SREGS = new Ioctl("KVM_SET_SREGS", kvm_x86_64_h.KVM_SET_SREGS());
+    private static final Ioctl SET_CPUID2 = new Ioctl("KVM_SET_CPUID2", kvm_x86_64_h.KVM_SET_CPUID2());
+    private static final Ioctl GET_MSRS = new Ioctl("KVM_GET_MSRS", kvm_x86_64_h.KVM_GET_MSRS());
+    private static final Ioctl SET_MSRS = new Ioctl("KVM_SET_MSRS", kvm_x86_64_h.KVM_SET_MSRS());
+    private static final Ioctl GET_MP_STATE = new Ioctl("KVM_GET_MP_STATE", kvm_h.KVM_GET_MP_STATE());
+    private static final Ioctl SET_MP_STATE = new Ioctl("KVM_SET_MP_STATE", kvm_h.KVM_SET_MP_STATE());
+
+    private final FileDescriptor fd;
+
+    X86State(FileDescriptor fd) {
+        this.fd = fd;
+    }
+
+    /**
+     * {@code KVM_GET_REGS}: the general registers, the instruction pointer and the flags.
+     *
+     * @param memory where to put them
+     * @return a {@code struct kvm_regs}
+     * @throws KernelException when the kernel refuses
+     */
+    public MemorySegment regs(SegmentAllocator memory) {
+        return get(GET_REGS, kvm_regs.layout(), memory);
+    }
+
+    /**
+     * {@code KVM_GET_REGS}, then {@code KVM_SET_REGS}.
+     *
+     * @param change edits a {@code struct kvm_regs}
+     * @throws KernelException when the kernel refuses
+     */
+    public void updateRegs(Consumer<MemorySegment> change) {
+        update(GET_REGS, SET_REGS, kvm_regs.layout(), change);
+    }
+
+    /**
+     * {@code KVM_GET_SREGS}: segments, tables, control registers.
+     *
+     * @param memory where to put them
+     * @return a {@code struct kvm_sregs}
+     * @throws KernelException when the kernel refuses
+     */
+    public MemorySegment sregs(SegmentAllocator memory) {
+        return get(GET_SREGS, kvm_sregs.layout(), memory);
+    }
+
+    /**
+     * {@code KVM_GET_SREGS}, then {@code KVM_SET_SREGS}.
+     *
+     * @param change edits a {@code struct kvm_sregs}
+     * @throws KernelException when the kernel refuses; {@code EINVAL} for control registers that contradict each other
+     *         or that the CPUID does not allow
+     */
+    public void updateSregs(Consumer<MemorySegment> change) {
+        update(GET_SREGS, SET_SREGS, kvm_sregs.layout(), change);
+    }
+
+    private MemorySegment get(Ioctl call, GroupLayout layout, SegmentAllocator memory) {
+        MemorySegment struct = memory.allocate(layout);
+        fd.call(call, struct);
+        return struct;
+    }
+
+    private void update(Ioctl get, Ioctl set, GroupLayout layout, Consumer<MemorySegment> change) {
+        // Not the thread's scratch memory: the change is the caller's code.
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment struct = get(get, layout, arena);
+            change.accept(struct);
+            fd.call(set, struct);
+        }
+    }
+
+    /**
+     * {@code KVM_SET_CPUID2}: what the guest's {@code CPUID} answers, which also says what the vCPU can do. To be called
+     * before the first run.
+     *
+     * @param entries all of them, usually {@link Kvm#supportedCpuid()} with the vCPU's own APIC id
+     * @throws KernelException when the kernel refuses; {@code E2BIG} for too many, {@code EINVAL} for a vCPU that ran
+     *         already with others
+     */
+    public void setCpuid(List<CpuidEntry> entries) {
+        try (Arena arena = Arena.ofConfined()) {
+            int result = fd.ioctl(SET_CPUID2.request(), CpuidEntry.write(arena, entries));
+            if (result < 0) {
+                throw new KernelException(SET_CPUID2.name(), fd, "nent=" + entries.size(), result, "");
+            }
+        }
+    }
+
+    /**
+     * {@code KVM_GET_MSRS} of one register.
+     *
+     * @param index the register's number
+     * @return its value
+     * @throws HostException when the vCPU has no such register
+     * @throws KernelException when the kernel refuses
+     */
+    public long msr(int index) {
+        MemorySegment msrs = msrs(index, 0);
+        if (fd.call(GET_MSRS, msrs) == 0) {
+            throw new HostException(String.format("%s has no MSR 0x%x that can be read", fd, index),
+                    "Some depend on what the CPUID says: set that first");
+        }
+        return kvm_msr_entry.data(msrs.asSlice(kvm_msrs.sizeof()));
+    }
+
+    /**
+     * {@code KVM_SET_MSRS} of one register.
+     *
+     * @param index the register's number
+     * @param value its new value
+     * @throws HostException when the vCPU has no such register or it does not take the value
+     * @throws KernelException when the kernel refuses
+     */
+    public void setMsr(int index, long value) {
+        if (fd.call(SET_MSRS, msrs(index, value)) == 0) {
+            throw new HostException(String.format("%s has no MSR 0x%x that takes 0x%x", fd, index, value),
+                    "Some depend on what the CPUID says: set that first");
+        }
+    }
+
+    private static MemorySegment msrs(int index, long value) {
+        MemorySegment msrs = Scratch.begin().allocate(kvm_msrs.sizeof() + kvm_msr_entry.sizeof(), Long.BYTES);
+        kvm_msrs.nmsrs(msrs, 1);
+        MemorySegment entry = msrs.asSlice(kvm_msrs.sizeof());
+        kvm_msr_entry.index(entry, index);
+        kvm_msr_entry.data(entry, value);
+        return msrs;
+    }
+
+    /**
+     * {@code KVM_GET_MP_STATE}.
+     *
+     * @return what the vCPU does
+     * @throws KernelException when the kernel refuses
+     */
+    public MpState mpState() {
+        return MpState.of(kvm_mp_state.mp_state(get(GET_MP_STATE, kvm_mp_state.layout(), Scratch.begin())));
+    }
+
+    /**
+     * {@code KVM_SET_MP_STATE}. Without an interrupt controller in the kernel a vCPU is always runnable.
+     *
+     * @param state what it shall do
+     * @throws KernelException when the kernel refuses; {@code EINVAL} for a state that this VM does not have
+     */
+    public void setMpState(MpState state) {
+        MemorySegment struct = kvm_mp_state.allocate(Scratch.begin());
+        kvm_mp_state.mp_state(struct, state.number());
+        fd.call(SET_MP_STATE, struct);
+    }
+}
