@@ -64,6 +64,11 @@ public final class Assembler {
         this.origin = origin;
     }
 
+    /** The guest's address of the first byte. */
+    public long origin() {
+        return origin;
+    }
+
     /** The program's bytes, with all labels filled in. */
     public byte[] assemble() {
         ByteBuffer bytes = ByteBuffer.wrap(code.toByteArray()).order(ByteOrder.LITTLE_ENDIAN);
