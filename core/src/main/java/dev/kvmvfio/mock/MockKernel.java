@@ -81,6 +81,17 @@ public final class MockKernel extends ObservedKernel implements AutoCloseable {
                         d -> d.id(0x144d, 0xa80a).classCode(0x010802).group(28).driver("nvme").bar64(0, 1 << 14))
                 .device("0000:6d:00.0", d -> d.id(0x1912, 0x0014).classCode(0x0c0330).group(29).driver(null)
                         .bar64(0, 1 << 13).msi(8))
+                .file("/usr/share/misc/pci.ids", """
+                        1234  Technical Corp.
+                        144d  Samsung Electronics Co Ltd
+                        \ta80a  NVMe SSD Controller PM9A1/PM9A3/980PRO
+                        1912  Renesas Electronics Corp.
+                        \t0014  uPD720201 USB 3.0 Host Controller
+                        1b36  Red Hat, Inc.
+                        \t0005  QEMU PCI Test Device
+                        8086  Intel Corporation
+                        \t10d3  82574L Gigabit Network Connection
+                        """)
                 .start();
     }
 

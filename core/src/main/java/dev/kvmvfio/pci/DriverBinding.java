@@ -107,7 +107,7 @@ public record DriverBinding(PciDevice device, Optional<String> driver, Optional<
         List<String> uses = DeviceUse.of(device);
         if (!uses.isEmpty()) {
             throw new HostException(device + " is in use: " + String.join(", ", uses),
-                    "End that first, or force it if you know what is lost");
+                    "End that first; kvm-vfio bind --force does not ask");
         }
     }
 

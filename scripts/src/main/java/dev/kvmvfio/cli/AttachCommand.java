@@ -11,13 +11,11 @@ import java.io.PrintWriter;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
-import picocli.CommandLine.TypeConversionException;
 
 /** {@code kvm-vfio attach}: gives a device to a VM, shows how, and takes it back. */
 @Command(name = "attach", mixinStandardHelpOptions = true, description = "Attaches a device to a new virtual machine, says what each step answered and what the device is, "
@@ -53,17 +51,6 @@ final class AttachCommand implements Callable<Integer> {
 
     @Spec
     private CommandSpec spec;
-
-    static final class AddressConverter implements ITypeConverter<PciAddress> {
-        @Override
-        public PciAddress convert(String text) {
-            try {
-                return PciAddress.parse(text);
-            } catch (IllegalArgumentException malformed) {
-                throw new TypeConversionException(malformed.getMessage());
-            }
-        }
-    }
 
     @Override
     public Integer call() throws IOException {

@@ -1,6 +1,7 @@
 package dev.kvmvfio.cli;
 
 import dev.kvmvfio.kernel.KvmVfioException;
+import java.io.UncheckedIOException;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -8,8 +9,10 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** The program: reads the command line, and turns what goes wrong into one line and an exit code. */
-@Command(name = "kvm-vfio", mixinStandardHelpOptions = true, version = "kvm-vfio 0.1.0", subcommands = AttachCommand.class, description = "Attaches PCI devices of this host to virtual machines, through KVM, VFIO and iommufd.", exitCodeListHeading = "Exit codes:%n", exitCodeList = {
-    "0:done", "1:the host or the kernel refused", "2:wrong usage"})
+@Command(name = "kvm-vfio", mixinStandardHelpOptions = true, version = "kvm-vfio 0.1.0", subcommands = {
+    ListCommand.class, DoctorCommand.class, BindCommand.class, UnbindCommand.class, AttachCommand.class,
+    CompletionCommand.class}, description = "Attaches PCI devices of this host to virtual machines, through KVM, VFIO and iommufd.", exitCodeListHeading = "Exit codes:%n", exitCodeList = {
+        "0:done", "1:the host or the kernel refused", "2:wrong usage"})
 public final class KvmVfioCommand implements Runnable {
     static final int REFUSED = 1;
 
@@ -34,7 +37,8 @@ public final class KvmVfioCommand implements Runnable {
     }
 
     private static int refused(Exception failure, CommandLine commandLine) throws Exception {
-        if (!(failure instanceof KvmVfioException || failure instanceof UnsupportedOperationException)) {
+        if (!(failure instanceof KvmVfioException || failure instanceof UnsupportedOperationException
+                || failure instanceof UncheckedIOException)) {
             throw failure;
         }
         commandLine.getErr().println("kvm-vfio: " + failure.getMessage());
