@@ -141,6 +141,9 @@ public final class GsiRoutes {
             throw new IllegalStateException(route + " is closed");
         }
         MsiRoute.Message before = route.message();
+        if (changed.equals(before)) {
+            return;
+        }
         route.setMessage(changed);
         int result = set();
         if (result < 0) {

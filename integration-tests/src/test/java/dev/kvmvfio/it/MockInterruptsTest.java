@@ -354,6 +354,18 @@ class MockInterruptsTest {
         assertThat(second).hasToString("GSI 25, message 0x2 to address 0xfee00000");
     }
 
+    /** A guest often writes to a vector what is there already, and the call replaces the whole table. */
+    @Test
+    void aMessageThatStaysTheSameIsNotSetAgain() {
+        vm.createIrqchip();
+        MsiRoute route = vm.gsiRoutes().addMsi(APIC, 1);
+        kernel.refuse(-1, null);
+        route.update(APIC, 1);
+        assertThat(kernel.calls()).isEmpty();
+        route.update(APIC, 2);
+        assertThat(kernel.calls()).hasSize(1);
+    }
+
     @Test
     void aRefusedRouteChangesNothing() {
         vm.createIrqchip();
