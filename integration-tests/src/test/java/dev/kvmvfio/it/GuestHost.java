@@ -10,28 +10,30 @@ import java.util.List;
 import java.util.stream.Stream;
 
 /** What the tests know of the machine that they run in. */
-final class GuestHost {
+public final class GuestHost {
     /** An edu device in a group of its own. */
-    static final String EDU = "0000:00:05.0";
+    public static final String EDU = "0000:00:05.0";
     /** An NVMe disk, which can be reset. */
-    static final String NVME = "0000:00:08.0";
+    public static final String NVME = "0000:00:08.0";
+    /** A network card, whose network answers at 10.0.2.2. */
+    public static final String NETWORK = "0000:00:07.0";
     /** An edu device that shares its group. */
-    static final String SHARED_EDU = "0000:02:01.0";
+    public static final String SHARED_EDU = "0000:02:01.0";
     /** The device that it shares its group with. */
-    static final String SIBLING = "0000:02:02.0";
+    public static final String SIBLING = "0000:02:02.0";
     /** A device that no driver has. */
-    static final String UNBOUND = "0000:00:06.0";
+    public static final String UNBOUND = "0000:00:06.0";
 
     private GuestHost() {
     }
 
     /** The property says what must work on this kernel, so that a kernel that lost an interface is no success. */
-    static Stream<VfioInterface> interfaces() {
+    public static Stream<VfioInterface> interfaces() {
         return Arrays.stream(System.getProperty("interfaces").split(",")).map(VfioInterface::valueOf);
     }
 
     /** What this process has open and mapped of KVM, VFIO and iommufd. */
-    static List<String> held() {
+    public static List<String> held() {
         try (Stream<Path> files = Files.list(Path.of("/proc/self/fd"));
                 Stream<String> maps = Files.lines(Path.of("/proc/self/maps"))) {
             return Stream.concat(files.map(GuestHost::target), maps)

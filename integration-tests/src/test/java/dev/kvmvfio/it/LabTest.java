@@ -2,6 +2,9 @@ package dev.kvmvfio.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.kvmvfio.it.vmm.GuestLinuxTest;
+import dev.kvmvfio.it.vmm.GuestLonelyGuestTest;
+import dev.kvmvfio.it.vmm.GuestVmmTest;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -110,7 +113,8 @@ class LabTest {
     }
 
     private static final List<String> GUEST_CLASSES = Stream
-            .of(GuestAttachTest.class, GuestDeviceTest.class, GuestMemoryTest.class, GuestRefusalTest.class)
+            .of(GuestAttachTest.class, GuestDeviceTest.class, GuestMemoryTest.class, GuestRefusalTest.class,
+                    GuestLonelyGuestTest.class, GuestVmmTest.class, GuestLinuxTest.class)
             .map(Class::getName).toList();
 
     @ParameterizedTest

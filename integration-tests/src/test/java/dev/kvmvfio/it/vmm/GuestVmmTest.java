@@ -1,0 +1,67 @@
+package dev.kvmvfio.it.vmm;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.kvmvfio.it.GuestHost;
+import dev.kvmvfio.it.vmm.GuestReports.Report;
+import dev.kvmvfio.kernel.Kernel;
+import dev.kvmvfio.passthrough.VfioInterface;
+import dev.kvmvfio.pci.PciAddress;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** A guest without an operating system has a device of the machine. */
+@Tag("guest")
+public class GuestVmmTest {
+    private static final String INTERFACES = "dev.kvmvfio.it.GuestHost#interfaces";
+    private static final long MEMORY = 4 << 20;
+    private static final int SLOT = 3;
+    private static final PciAddress EDU = PciAddress.parse(GuestHost.EDU);
+
+    @AfterEach
+    void nothingIsLeft() {
+        assertThat(GuestHost.held()).isEmpty();
+    }
+
+    @ParameterizedTest
+    @MethodSource(INTERFACES)
+    void aGuestUsesItsDeviceWithoutAnExit(VfioInterface by) {
+        try (Machine machine = new Machine(Kernel.linux(), MEMORY)) {
+            machine.attach(EDU, by, SLOT);
+            new EduGuest().load(machine);
+            MemorySegment source = fill(machine);
+            List<Report> reports = new GuestReports(machine, EduGuest.FINDINGS + 2 * EduGuest.FINDINGS_OF_USE).run();
+            assertThat(reports).extracting(Report::value).startsWith(EduGuest.configAddress(SLOT),
+                    EduGuest.BAR_SIZE_ANSWER, Machine.lineOf(SLOT));
+            assertUsed(reports.subList(3, 9));
+            assertUsed(reports.subList(9, 15));
+            assertThat(machine.ram().segment().asSlice(EduGuest.DESTINATION, EduGuest.PAGE).mismatch(source))
+                    .isEqualTo(-1);
+        }
+    }
+
+    private static MemorySegment fill(Machine machine) {
+        MemorySegment source = machine.ram().segment().asSlice(EduGuest.SOURCE, EduGuest.PAGE);
+        for (int i = 0; i < EduGuest.PAGE; i++) {
+            source.set(ValueLayout.JAVA_BYTE, i, (byte) (7 * i + 1));
+        }
+        return source;
+    }
+
+    /** The exit between the first report and the second is the second report itself. */
+    private static void assertUsed(List<Report> use) {
+        assertThat(use).extracting(Report::value).containsExactly(EduGuest.BEGIN, EduGuest.END, EduGuest.IDENTITY,
+                ~EduGuest.LIVENESS, EduGuest.INTERRUPTS, 0);
+        Map<String, Integer> exits = new HashMap<>(use.get(1).exits());
+        use.get(0).exits().forEach((kind, count) -> exits.merge(kind, -count, Integer::sum));
+        exits.values().removeIf(count -> count == 0);
+        assertThat(exits).isEqualTo(Map.of("PortWrite", 1));
+    }
+}
