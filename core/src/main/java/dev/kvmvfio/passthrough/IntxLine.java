@@ -27,8 +27,8 @@ public final class IntxLine extends Handle {
 
     /**
      * Connects the interrupt line of a device to a guest. It makes two eventfds, then {@code KVM_IRQFD} with
-     * {@code KVM_IRQFD_FLAG_RESAMPLE}, then {@code VFIO_DEVICE_SET_IRQS} for the trigger and for unmasking. When a step
-     * fails, all before it are undone.
+     * {@code KVM_IRQFD_FLAG_RESAMPLE}, then {@code VFIO_DEVICE_SET_IRQS} for the trigger and for unmasking. A line that
+     * the device holds already is noticed. When a step fails, all before it are undone.
      *
      * @param vm the guest's VM, after {@link Vm#createIrqchip}
      * @param device the device
@@ -50,6 +50,13 @@ public final class IntxLine extends Handle {
         adopt(vm.addIrqFd(trigger, gsi, resample));
         intx.enable(trigger);
         intx.unmaskOn(resample);
+        lookAtTheLine();
+    }
+
+    /** An interrupt controller may miss a line that was high before it was told to look: QEMU's IO-APIC does. */
+    private void lookAtTheLine() {
+        intx.mask();
+        intx.unmask();
     }
 
     /**

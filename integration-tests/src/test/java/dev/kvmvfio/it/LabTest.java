@@ -113,8 +113,8 @@ class LabTest {
     }
 
     private static final List<String> GUEST_CLASSES = Stream
-            .of(GuestAttachTest.class, GuestDeviceTest.class, GuestMemoryTest.class, GuestRefusalTest.class,
-                    GuestLonelyGuestTest.class, GuestVmmTest.class, GuestLinuxTest.class)
+            .of(GuestAttachTest.class, GuestDeviceTest.class, GuestInterruptsTest.class, GuestMemoryTest.class,
+                    GuestRefusalTest.class, GuestLonelyGuestTest.class, GuestVmmTest.class, GuestLinuxTest.class)
             .map(Class::getName).toList();
 
     @ParameterizedTest
