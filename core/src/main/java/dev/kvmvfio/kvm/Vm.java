@@ -257,6 +257,9 @@ public final class Vm extends KvmFile {
     private static String irqchipRemedy(int result) {
         return switch (Errno.of(-result)) {
             case EEXIST, EINVAL -> "It can be made once, and before the first vCPU";
+            case ENOTTY ->
+                "This kernel was built without CONFIG_KVM_IOAPIC: call createSplitIrqchip, and model the PIC "
+                        + "and the IO-APIC in the program";
             case ENODEV -> "This processor has none that KVM makes this way: create a device such as "
                     + KvmDeviceType.ARM_VGIC_V3;
             default -> "";

@@ -34,6 +34,9 @@ class LabTest {
     private static final Path ROOT = Path.of(System.getProperty("project.root")).normalize();
     private static final String EDU = "0000:00:05.0";
 
+    /** It is built without CONFIG_KVM_IOAPIC. */
+    private static final String WITHOUT_IOAPIC = "7.2";
+
     private static final String EXIT = "@exit ";
 
     private record Run(int exitCode, String text) {
@@ -92,7 +95,8 @@ class LabTest {
             run = lab(List.of("--kernel", kernel, "--share", ROOT.resolve("integration-tests/target").toString()), "sh",
                     "-c",
                     "exec java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC --enable-native-access=dev.kvmvfio,ALL-UNNAMED"
-                            + " -Dinterfaces=" + String.join(",", interfacesOf(kernel))
+                            + " -Dinterfaces=" + String.join(",", interfacesOf(kernel)) + " -Dioapic="
+                            + !kernel.equals(WITHOUT_IOAPIC)
                             + " --module-path $KVM_VFIO_LIB --add-modules dev.kvmvfio"
                             + " -cp '/share/test-classes:/share/lab/lib/*' " + GuestTests.class.getName() + " "
                             + String.join(" ", GUEST_CLASSES));
