@@ -78,12 +78,9 @@ final class MemoryFile extends OpenFile {
     long ftruncate(long length) {
         Refusal.when(length < 0 || hugePages != null && length != wholePages(length), EINVAL);
         if (block != null && length != size) {
-            throw new NotModelledException("a memfd that changes its size");
+            throw new NotModelledException("a mapped memfd that changes its size");
         }
-        if (block == null && length != 0) {
-            block = machine.physicalMemory().allocate(length);
-            size = length;
-        }
+        size = length;
         return 0;
     }
 
@@ -95,6 +92,9 @@ final class MemoryFile extends OpenFile {
             throw new NotModelledException("mmap beyond the end of a memfd");
         }
         takeHugePages(request.offset(), length);
+        if (block == null) {
+            block = machine.physicalMemory().allocate(size);
+        }
         return new Mapping(block, request.offset(), length, request.writable(), this);
     }
 
