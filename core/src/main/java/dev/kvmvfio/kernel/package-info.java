@@ -1,5 +1,30 @@
 /**
  * System calls and what they are made on: the seam to the operating system, open files that cannot be mistaken for
  * others, eventfds, memory, and the exceptions for what a kernel refuses.
+ *
+ * <p>{@link dev.kvmvfio.kernel.Kernel} is the seam, and everything above it takes one:
+ * {@link dev.kvmvfio.kernel.Kernel#linux()}, the model of the package {@code mock}, or one of a program's own. Its calls
+ * answer as the kernel does, with a result or a negative errno. {@link dev.kvmvfio.kernel.ObservedKernel} shows each
+ * call, decoded. An ioctl that this library does not wrap is made on the file itself:
+ *
+ * {@snippet lang=java :
+ * Kernel watched = ObservedKernel.of(Kernel.linux(), System.err::println);
+ * try (Kvm kvm = Kvm.open(watched)) {
+ *     Ioctl mmapSize = new Ioctl("KVM_GET_VCPU_MMAP_SIZE", 0xae04);
+ *     System.out.println(kvm.fd().call(mmapSize, 0) + " bytes");
+ * }
+ * }
+ *
+ * <p>A {@link dev.kvmvfio.kernel.Handle} owns what it was made from, and closes what was made from it before itself. A
+ * refused call is a {@link dev.kvmvfio.kernel.KernelException} with the call, the file, the errno and, where the cause is
+ * known, a {@linkplain dev.kvmvfio.kernel.KvmVfioException#remedy() remedy}; a host that cannot work is a
+ * {@link dev.kvmvfio.kernel.HostException}. {@link dev.kvmvfio.kernel.HostMemory} is memory that guests and devices use,
+ * and refuses to close while one of them can reach it:
+ *
+ * {@snippet lang=java :
+ * try (HostMemory ram = HostMemory.of(Kernel.linux(), 1L << 30).hugePages(HugePages.SIZE_2M).prefault().allocate()) {
+ *     ram.segment().set(java.lang.foreign.ValueLayout.JAVA_BYTE, 0, (byte) 0xf4);
+ * }
+ * }
  */
 package dev.kvmvfio.kernel;

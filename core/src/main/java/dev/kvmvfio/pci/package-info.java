@@ -1,2 +1,22 @@
-/** PCI devices, their drivers and their IOMMU groups, as sysfs shows them. */
+/**
+ * PCI devices, their drivers and their IOMMU groups, as sysfs shows them.
+ *
+ * <p>Nothing here opens a device. {@link dev.kvmvfio.pci.PciDevice} tells what one is and who drives it, and
+ * {@link dev.kvmvfio.pci.IommuGroup} which devices the IOMMU cannot tell from it, so that they go to one owner together:
+ *
+ * {@snippet lang=java :
+ * for (PciDevice device : PciDevice.list(Kernel.linux())) {
+ *     String driver = device.driver().orElse("no driver");
+ *     System.out.println(device.address() + " " + driver + " "
+ *             + device.iommuGroup().map(IommuGroup::describe).orElse("no IOMMU group"));
+ * }
+ * }
+ *
+ * <p>{@link dev.kvmvfio.pci.DriverBinding} gives a device to another driver, and back:
+ *
+ * {@snippet lang=java :
+ * DriverBinding before = DriverBinding.give(PciDevice.find("0000:6a:01.0"), "vfio-pci");
+ * before.restore();
+ * }
+ */
 package dev.kvmvfio.pci;
