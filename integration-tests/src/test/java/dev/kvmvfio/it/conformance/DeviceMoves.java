@@ -22,7 +22,7 @@ final class DeviceMoves {
     }
 
     void move() {
-        switch (draft.below(16)) {
+        switch (draft.below(17)) {
             case 0 -> info();
             case 1 -> regionInfo();
             case 2 -> irqInfo();
@@ -33,13 +33,38 @@ final class DeviceMoves {
             case 12 -> reset();
             case 13 -> feature();
             case 14 -> map();
+            case 15 -> transfer();
             default -> draft.step("interrupts", draft.only(Kind.EVENTFD));
         }
     }
 
+    /** From memory into the device and back to another place, by addresses that may be mapped. */
+    private void transfer() {
+        String device = draft.any(Kind.EDU);
+        String memory = draft.only(Kind.MEMORY);
+        draft.step("fill", memory, "0", "0x1000", draft.of("0x21", "0x42", "0x63"));
+        draft.step("pwrite", device, draft.mostly("0600", "0200"), CONFIG + "4");
+        transfer(device, draft.of("0000", "0010", "0040"), "00000400", "01");
+        transfer(device, "00000400", draft.of("0000", "0020", "0080", "0030"), "03");
+        draft.step("peek", memory, draft.of("0", "0x1000", "0x2000", "0x4000", "0x5000"), "20");
+    }
+
+    private void transfer(String device, String from, String to, String command) {
+        draft.step("pwrite", device, from + "00000000".substring(from.length()) + "00000000", "0x80");
+        draft.step("pwrite", device, to + "00000000".substring(to.length()) + "00000000", "0x88");
+        draft.step("pwrite", device, "1000000000000000", "0x90");
+        draft.step("pwrite", device, command + "00000000000000", "0x98");
+        draft.step("wait", device, "0x98", "1");
+    }
+
     private void info() {
-        draft.ioctl(draft.any(Kind.DEVICE), "VFIO_DEVICE_GET_INFO",
-                "argsz=" + draft.mostly("24", "16", "15", "0", "64"));
+        String device = draft.any(Kind.DEVICE);
+        if (draft.chance(3)) {
+            draft.ioctl(device, "VFIO_DEVICE_GET_PCI_HOT_RESET_INFO",
+                    "argsz=" + draft.mostly(draft.of("64", "12", "24", "36"), "11", "0"));
+        } else {
+            draft.ioctl(device, "VFIO_DEVICE_GET_INFO", "argsz=" + draft.mostly("24", "16", "15", "0", "64"));
+        }
     }
 
     /** The edu device's BAR can be mapped, but the mock's cannot: its region 0 is left out. */
@@ -112,8 +137,11 @@ final class DeviceMoves {
 
     private void reset() {
         String device = draft.any(Kind.DEVICE);
-        switch (draft.below(3)) {
+        switch (draft.below(4)) {
             case 0 -> draft.ioctl(device, draft.of("VFIO_UNKNOWN", "KVM_UNKNOWN"), "0");
+            case 1 -> draft.ioctl(device, "VFIO_DEVICE_PCI_HOT_RESET", "argsz=" + draft.mostly("16", "12", "11", "0"),
+                    "flags=" + draft.mostly("0", "1"), "count=" + draft.mostly(draft.of("0", "1"), "2", "0xffffffff"),
+                    "tail=" + draft.mostly(draft.only(Kind.GROUP), draft.anyFile(), "-1"));
             default -> draft.ioctl(device, "VFIO_DEVICE_RESET");
         }
     }

@@ -1,6 +1,7 @@
 package dev.kvmvfio.it.conformance;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
@@ -10,14 +11,14 @@ import java.util.Random;
 final class Draft {
     private static final int ODD = 12;
 
-    private final boolean withChips;
+    private final Target target;
     private final Random random;
     private final List<String> steps = new ArrayList<>();
     private final Map<Kind, List<String>> made = new EnumMap<>(Kind.class);
     private final List<String> files = new ArrayList<>();
 
-    Draft(long seed, boolean withChips) {
-        this.withChips = withChips;
+    Draft(long seed, Target target) {
+        this.target = target;
         random = new Random(seed);
     }
 
@@ -63,9 +64,9 @@ final class Draft {
         }
     }
 
-    /** Whether the kernel can model all interrupt chips, and not the local ones alone. */
-    boolean withChips() {
-        return withChips;
+    /** The kernel that is to run it. */
+    Target target() {
+        return target;
     }
 
     boolean chance(int of) {
@@ -140,12 +141,22 @@ final class Draft {
         made.computeIfAbsent(kind, _ -> new ArrayList<>()).add(name);
     }
 
-    /** Closes all files, in any order. */
-    void closeAll() {
-        List<String> left = new ArrayList<>(files);
-        while (!left.isEmpty()) {
-            step("close", left.remove(random.nextInt(left.size())));
+    /** Makes a call again that was made before. */
+    void repeat() {
+        List<String> calls = steps.stream().filter(step -> step.startsWith("ioctl")).toList();
+        if (!calls.isEmpty()) {
+            steps.add(calls.get(random.nextInt(calls.size())));
         }
+    }
+
+    /** Closes all files and unmaps all memory, in any order. */
+    void giveBackAll() {
+        List<String> left = new ArrayList<>();
+        files.forEach(file -> left.add("close " + file));
+        made.getOrDefault(Kind.MEMORY, List.of()).forEach(memory -> left.add("munmap " + memory));
+        made.getOrDefault(Kind.BAR, List.of()).forEach(bar -> left.add("munmap " + bar));
+        Collections.shuffle(left, random);
+        steps.addAll(left);
     }
 
     int length() {

@@ -6,10 +6,12 @@ import dev.kvmvfio.mock.MockKernel;
 import dev.kvmvfio.mock.NotModelledException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.regex.Pattern;
 
 /** Runs a sequence from a clean beginning to a clean end. The last result says that nothing was left. */
 final class Execution {
     private static final String CLEAN = "clean";
+    private static final Pattern HELD = Pattern.compile("/dev/(kvm|vfio|iommu)|anon_inode:.*(kvm|vfio|eventfd)");
 
     private Execution() {
     }
@@ -51,7 +53,6 @@ final class Execution {
             StringBuilder link = new StringBuilder();
             kernel.readlink("/proc/self/fd/" + number, link);
             return link.toString();
-        }).filter(link -> link.matches(".*(/dev/(kvm|vfio|iommu)|anon_inode:.*(kvm|vfio|eventfd)).*")).sorted()
-                .toList();
+        }).filter(link -> HELD.matcher(link).find()).sorted().toList();
     }
 }

@@ -1,56 +1,63 @@
 package dev.kvmvfio.it.conformance;
 
-import java.util.List;
+import dev.kvmvfio.it.conformance.Draft.Kind;
 
-/** Random sequences: a valid state first, then what is nearly right. A seed and a number always make the same one. */
-record Generator(long seed, List<Theme> themes, boolean withChips) {
+/** Random sequences: a valid state first, then what is nearly right. A title always stands for the same sequence. */
+record Generator(Target target) {
     private static final int FEWEST = 24;
     private static final int SPREAD = 16;
+    private static final int REPEATED = 24;
+    private static final long STRIDE = 1_000_003;
 
-    /** What a sequence is about. */
-    enum Theme {
-        /** Virtual machines alone. */
-        KVM,
-        /** Groups and containers. */
-        GROUP,
-        /** A device's own node, and iommufd. */
-        CDEV
+    /** What a sequence is made from; as text it is the sequence's title. */
+    record Title(Family family, long seed, int number) {
+        static Title parse(String text) {
+            String[] parts = text.split("[ /]");
+            return new Title(Family.of(parts[0]), Long.parseLong(parts[1]), Integer.parseInt(parts[2]));
+        }
+
+        @Override
+        public String toString() {
+            return family.label() + " " + seed + "/" + number;
+        }
     }
 
-    Sequence sequence(int number) {
-        Draft draft = new Draft(seed * 1_000_003 + number, withChips);
-        Theme theme = themes.get(draft.below(themes.size()));
-        switch (theme) {
-            case KVM -> kvm(draft);
-            case GROUP -> group(draft);
-            case CDEV -> cdev(draft);
+    Sequence sequence(Title title) {
+        Draft draft = new Draft((title.seed * STRIDE + title.number) * STRIDE + title.family.label().hashCode(),
+                target);
+        switch (title.family) {
+            case KVM -> {
+                KvmMoves kvm = new KvmMoves(draft);
+                kvm.begin();
+                play(draft, kvm::move);
+            }
+            case GROUP -> {
+                GroupMoves group = new GroupMoves(draft);
+                withDevices(draft, group::begin, group::move);
+            }
+            case CDEV -> {
+                IommufdMoves iommufd = new IommufdMoves(draft);
+                withDevices(draft, iommufd::begin, iommufd::move);
+            }
         }
         if (draft.chance(2)) {
-            draft.closeAll();
+            draft.giveBackAll();
         }
-        return draft.sequence(theme + " " + seed + "/" + number);
+        return draft.sequence(title.toString());
     }
 
-    private static void kvm(Draft draft) {
-        KvmMoves kvm = new KvmMoves(draft);
-        kvm.begin();
-        int length = FEWEST + draft.below(SPREAD);
+    private static void play(Draft draft, Runnable move) {
+        int length = Math.max(FEWEST, draft.length() + FEWEST / 2) + draft.below(SPREAD);
         while (draft.length() < length) {
-            kvm.move();
+            if (draft.chance(REPEATED)) {
+                draft.repeat();
+            } else {
+                move.run();
+            }
         }
     }
 
-    private static void group(Draft draft) {
-        GroupMoves group = new GroupMoves(draft);
-        play(draft, group::begin, group::move);
-    }
-
-    private static void cdev(Draft draft) {
-        IommufdMoves iommufd = new IommufdMoves(draft);
-        play(draft, iommufd::begin, iommufd::move);
-    }
-
-    private static void play(Draft draft, Runnable begin, Runnable move) {
+    private static void withDevices(Draft draft, Runnable begin, Runnable move) {
         KvmMoves kvm = new KvmMoves(draft);
         DeviceMoves device = new DeviceMoves(draft);
         boolean withKvm = draft.chance(3);
@@ -61,22 +68,19 @@ record Generator(long seed, List<Theme> themes, boolean withChips) {
             kvm.eventFd();
         }
         begin.run();
-        int length = draft.length() + FEWEST / 2 + draft.below(SPREAD);
-        while (draft.length() < length) {
+        play(draft, () -> {
             switch (draft.below(10)) {
                 case 0, 1, 2, 3 -> device.move();
-                case 4 -> kvm.files();
-                case 5 -> withKvm(kvm, draft, withKvm);
+                case 4 -> kvm.files(Kind.BAR);
+                case 5 -> {
+                    if (withKvm) {
+                        kvm.attribute(draft.anyFile());
+                    } else {
+                        kvm.eventFd();
+                    }
+                }
                 default -> move.run();
             }
-        }
-    }
-
-    private static void withKvm(KvmMoves kvm, Draft draft, boolean withKvm) {
-        if (withKvm) {
-            kvm.attribute(draft.anyFile());
-        } else {
-            kvm.eventFd();
-        }
+        });
     }
 }

@@ -18,7 +18,8 @@ final class GroupMoves {
         String container = openContainer();
         draft.ioctl(group, "VFIO_GROUP_SET_CONTAINER", "&" + container);
         draft.ioctl(container, "VFIO_SET_IOMMU", draft.mostly(draft.of("3", "3", "1"), "2", "8", "999"));
-        openDevice(group, device);
+        String opened = draft.make(Kind.DEVICE, "ioctl " + group + " VFIO_GROUP_GET_DEVICE_FD \"" + device + "\"");
+        new DeviceMoves(draft).opened(opened, device);
     }
 
     String openGroup(String device) {
@@ -37,7 +38,7 @@ final class GroupMoves {
     }
 
     void move() {
-        switch (draft.below(16)) {
+        switch (draft.below(17)) {
             case 0 -> openGroup(draft.of(DEVICES));
             case 1 -> openContainer();
             case 2 -> draft.ioctl(draft.any(Kind.GROUP), "VFIO_GROUP_GET_STATUS",
@@ -49,7 +50,18 @@ final class GroupMoves {
             case 8 -> containerInfo();
             case 9, 10, 11, 12 -> mapDma(draft.any(Kind.CONTAINER));
             case 13, 14 -> unmapDma(draft.any(Kind.CONTAINER));
-            default -> dirtyPages();
+            case 15 -> dirtyPages();
+            default -> against();
+        }
+    }
+
+    /** The device's own node, which its group shuts out. */
+    private void against() {
+        if (draft.target().hasCdev()) {
+            IommufdMoves iommufd = new IommufdMoves(draft);
+            iommufd.bind(iommufd.openCdev(draft.of(DEVICES)), iommufd.openIommufd());
+        } else {
+            openGroup(draft.of(DEVICES));
         }
     }
 
@@ -74,7 +86,7 @@ final class GroupMoves {
         draft.ioctl(container, "VFIO_IOMMU_MAP_DMA", "argsz=" + draft.mostly("32", "31", "0", "40"),
                 "flags=" + draft.mostly(draft.of("3", "3", "1", "2"), "0", "8", "7"),
                 "vaddr=" + draft.mostly(memory + draft.of("+0x0", "+0x0", "+0x1000", "+0x4000"), memory + "+0x800",
-                        "0x1000", "0x8000000000000000"),
+                        "0x1000", "0x8000000000000000", draft.only(Kind.BAR) + "+0x0"),
                 "iova=" + draft.mostly(iova(), "0x800", "0xfee00000", "0xfedff000", "0xffff000000000000",
                         "0xfffffffffffff000", "0x1000000000000"),
                 "size=" + draft.mostly(size(), "0x0", "0x800", "0xfffffffffffff000"));

@@ -5,6 +5,7 @@ import dev.kvmvfio.it.conformance.Draft.Kind;
 /** What a program does with KVM, and nearly does. */
 final class KvmMoves {
     private static final String[] ADDRESSES = {"0x0", "0x1000", "0x2000", "0x4000", "0x8000", "0x100000", "0xfffff000"};
+    private static final String MEMORY = "0x10000";
     private static final String[] SIZES = {"0x1000", "0x2000", "0x4000"};
 
     private final Draft draft;
@@ -14,20 +15,25 @@ final class KvmMoves {
     }
 
     void begin() {
-        draft.make(Kind.KVM, "open /dev/kvm");
-        createVm();
-        if (!draft.chance(3)) {
-            createChips(draft.last(Kind.VM));
-        }
-        if (!draft.chance(3)) {
-            createVfio();
+        String system = draft.make(Kind.KVM, "open /dev/kvm");
+        int machines = draft.chance(4) ? 2 : 1;
+        for (int i = 0; i < machines; i++) {
+            String vm = draft.make(Kind.VM, "ioctl " + system + " KVM_CREATE_VM 0");
+            if (!draft.chance(3)) {
+                createChips(vm);
+            }
+            if (!draft.chance(3)) {
+                draft.make(Kind.KVM_VFIO, "ioctl " + vm + " KVM_CREATE_DEVICE type=4");
+            }
         }
         eventFd();
         memory();
     }
 
+    /** Memory whose pages are its own from the beginning, so that a device and the process see the same. */
     void memory() {
-        draft.make(Kind.MEMORY, "mmap 0x10000");
+        String memory = draft.make(Kind.MEMORY, "mmap " + MEMORY);
+        draft.step("fill", memory, "0", MEMORY, "0x11");
     }
 
     void eventFd() {
@@ -59,7 +65,7 @@ final class KvmMoves {
             case 19 -> message();
             case 20 -> eventFd();
             case 21 -> eventFdData();
-            case 22 -> files();
+            case 22 -> files(draft.chance(2) ? Kind.BAR : Kind.MEMORY);
             default -> line();
         }
     }
@@ -132,14 +138,14 @@ final class KvmMoves {
             case 0, 1 -> createChips(draft.any(Kind.VM));
             case 2 -> draft.ioctl(draft.any(Kind.VM), "KVM_ENABLE_CAP", "cap=121", "flags=" + draft.mostly("0", "1"),
                     "args.0=" + draft.mostly("24", "0", "4096", "4097"));
-            case 3 -> draft.ioctl(draft.any(Kind.VM), draft.withChips() ? "KVM_CREATE_PIT2" : "KVM_IRQ_LINE");
+            case 3 -> draft.ioctl(draft.any(Kind.VM), draft.target().hasChips() ? "KVM_CREATE_PIT2" : "KVM_IRQ_LINE");
             default -> draft.ioctl(draft.any(Kind.VM), "KVM_SET_TSS_ADDR",
                     draft.mostly("0xfffbd000", "0xffffd000", "0xffffe000", "0x100000000"));
         }
     }
 
     private void createChips(String vm) {
-        if (draft.withChips()) {
+        if (draft.target().hasChips()) {
             draft.ioctl(vm, "KVM_CREATE_IRQCHIP");
         } else {
             draft.ioctl(vm, "KVM_ENABLE_CAP", "cap=121", "args.0=24");
@@ -173,8 +179,11 @@ final class KvmMoves {
         }
     }
 
-    /** What can be done with any file. */
-    void files() {
+    /**
+     * What can be done with any file, and the end of a mapping. Memory that a page table may read later is not to be
+     * unmapped: the Java machine could take the address.
+     */
+    void files(Kind unmapped) {
         switch (draft.below(6)) {
             case 0, 1 -> draft.step("close", draft.anyFile());
             case 2 -> {
@@ -184,7 +193,7 @@ final class KvmMoves {
                     }
                 }
             }
-            case 3 -> draft.step("munmap", draft.any(draft.chance(2) ? Kind.BAR : Kind.MEMORY));
+            case 3 -> draft.step("munmap", draft.any(unmapped));
             case 4 -> draft.step("pread", draft.anyFile(), "4", "0x70000000000");
             default -> draft.step("poll", draft.anyFile(), "1");
         }

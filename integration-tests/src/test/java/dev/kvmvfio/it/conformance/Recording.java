@@ -1,5 +1,6 @@
 package dev.kvmvfio.it.conformance;
 
+import dev.kvmvfio.it.conformance.Generator.Title;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStream;
@@ -8,36 +9,42 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 import java.util.zip.GZIPInputStream;
 
 /**
- * What a real kernel answered to random sequences, which their seed makes again: a header, and one line of results for
- * each sequence.
+ * What a real kernel answered to a random sequence, which its title makes again; as text a line.
  *
+ * @param title from which the sequence was made
  * @param kernel the exact version
- * @param seed from which the sequences were made
- * @param results of each sequence in turn
+ * @param results of each step in turn
  */
-record Recording(String kernel, long seed, List<List<String>> results) {
+record Recording(Title title, String kernel, List<String> results) {
     private static final String FOLDER = "/conformance/recorded/";
     private static final String SEPARATOR = "\t";
+    private static final int HEAD = 2;
 
-    static String header(long seed) {
-        return "Linux " + System.getProperty("os.version") + ", seed " + seed;
+    static Recording now(Title title, List<String> results) {
+        return new Recording(title, System.getProperty("os.version"), results);
     }
 
-    static String line(List<String> results) {
-        return String.join(SEPARATOR, results);
+    private static Recording parse(String line) {
+        List<String> parts = Arrays.asList(line.split(SEPARATOR, -1));
+        return new Recording(Title.parse(parts.getFirst()), parts.get(1), parts.subList(HEAD, parts.size()));
     }
 
-    static Recording read(Target target) {
-        try (InputStream packed = Recording.class.getResourceAsStream(FOLDER + target.label() + ".random.gz");
+    @Override
+    public String toString() {
+        return title + SEPARATOR + kernel + SEPARATOR + String.join(SEPARATOR, results);
+    }
+
+    /** All that was recorded of a family on a kernel. */
+    static List<Recording> read(Target target, Family family) {
+        String name = FOLDER + target.label() + "." + family.label() + ".gz";
+        try (InputStream packed = Recording.class.getResourceAsStream(name);
                 BufferedReader lines = new BufferedReader(
                         new InputStreamReader(new GZIPInputStream(packed), StandardCharsets.UTF_8))) {
-            String header = lines.readLine();
-            long seed = Long.parseLong(header.substring(header.lastIndexOf(' ') + 1));
-            return new Recording(header, seed,
-                    lines.lines().map(line -> Arrays.asList(line.split(SEPARATOR, -1))).toList());
+            return lines.lines().map(Recording::parse).toList();
         } catch (IOException failure) {
             throw new UncheckedIOException(failure);
         }
@@ -49,9 +56,9 @@ record Recording(String kernel, long seed, List<List<String>> results) {
     }
 
     /** The scripted sequences that a kernel can run. */
-    static List<Sequence> scripts(Target target) {
-        return target.scripts().stream().flatMap(name -> Sequence
-                .parseAll(text("/conformance/scripts/" + name + ".txt").lines().toList()).stream()).toList();
+    static Stream<Sequence> scripts(Target target) {
+        return target.scripts().stream().flatMap(
+                name -> Sequence.parseAll(text("/conformance/scripts/" + name + ".txt").lines().toList()).stream());
     }
 
     private static String text(String resource) {

@@ -11,13 +11,15 @@ import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * Runs a sequence on a kernel. No call blocks, and everything that a sequence leaves open is closed after it. What a
  * kernel may choose freely, numbers of files and addresses of memory, is not in the results.
  */
 final class Runner implements AutoCloseable {
-    private static final int BUFFER = 4096;
+    private static final int BUFFER = 1024;
+    private static final long PAUSE_NANOS = 5_000_000;
     private static final int EVENTFD_FLAGS = system_h.EFD_NONBLOCK() | system_h.EFD_CLOEXEC();
     /** Stands for a file that is not open, a number that names nothing and an address where nothing is. */
     private static final long NOTHING = 999;
@@ -164,7 +166,12 @@ final class Runner implements AutoCloseable {
 
     private String munmap(long address) {
         Long length = mappings.remove(address);
-        return length == null ? "EINVAL" : result(kernel.munmap(address, length));
+        if (length == null) {
+            return "EINVAL";
+        }
+        // The Java machine may take the address.
+        values.values().removeIf(value -> value == address);
+        return result(kernel.munmap(address, length));
     }
 
     private String read(int fd, long bytes, long offset) {
@@ -192,6 +199,7 @@ final class Runner implements AutoCloseable {
             if (done < 0 || (register.get(ValueLayout.JAVA_INT, 0) & bits) == 0) {
                 return result(done);
             }
+            LockSupport.parkNanos(PAUSE_NANOS);
         } while (System.nanoTime() < end);
         return "never";
     }
@@ -320,6 +328,9 @@ final class Runner implements AutoCloseable {
 
         private void describeTail(StringBuilder text) {
             long start = call.struct().size();
+            if (MemorySegment.mismatch(struct, start, BUFFER, before, start, BUFFER) < 0) {
+                return;
+            }
             long end = BUFFER;
             while (end > start && struct.get(ValueLayout.JAVA_BYTE, end - 1) == before.get(ValueLayout.JAVA_BYTE,
                     end - 1)) {

@@ -1,6 +1,5 @@
 package dev.kvmvfio.it.conformance;
 
-import dev.kvmvfio.it.conformance.Generator.Theme;
 import dev.kvmvfio.mock.KernelProfile;
 import java.util.List;
 
@@ -8,31 +7,29 @@ import java.util.List;
 enum Target {
     /** The lab's Linux 6.1, without character devices and iommufd. */
     V6_1("6.1", KernelProfile.V6_1, "kvm,chips,group,device",
-            List.of(Theme.KVM, Theme.GROUP, Theme.GROUP, Theme.GROUP)),
+            List.of(Family.KVM, Family.GROUP, Family.GROUP, Family.GROUP)),
     /** The lab's Linux 6.12. */
     V6_12("6.12", KernelProfile.V6_12, "kvm,chips,group,device,cdev", everything()),
     /** The lab's Linux 7.2, which is configured without the interrupt chips of KVM. */
     V7_2("7.2", KernelProfile.V7_2, "kvm,group,device,cdev", everything()),
     /** The kernel of the machine that the tests run on, which has KVM alone. */
-    HOST("host", KernelProfile.V7_2, "kvm,chips", List.of(Theme.KVM));
-
-    private static final String CHIPS = "chips";
+    HOST("host", KernelProfile.V7_2, "kvm,chips", List.of(Family.KVM));
 
     private final String label;
     private final KernelProfile profile;
     private final String scripts;
-    private final List<Theme> themes;
+    private final List<Family> families;
 
-    Target(String label, KernelProfile profile, String scripts, List<Theme> themes) {
+    Target(String label, KernelProfile profile, String scripts, List<Family> families) {
         this.label = label;
         this.profile = profile;
         this.scripts = scripts;
-        this.themes = themes;
+        this.families = families;
     }
 
     /** The other kernels spend less time on KVM, which the host's kernel answers for too. */
-    private static List<Theme> everything() {
-        return List.of(Theme.KVM, Theme.GROUP, Theme.GROUP, Theme.CDEV, Theme.CDEV, Theme.CDEV);
+    private static List<Family> everything() {
+        return List.of(Family.KVM, Family.GROUP, Family.CDEV, Family.CDEV, Family.GROUP, Family.CDEV);
     }
 
     static Target of(String label) {
@@ -57,8 +54,19 @@ enum Target {
         return List.of(scripts.split(","));
     }
 
-    Generator generator(long seed) {
-        return new Generator(seed, themes, scripts().contains(CHIPS));
+    /** The families that this kernel can run, those more often that matter more. */
+    List<Family> families() {
+        return families;
+    }
+
+    /** Whether KVM can model all interrupt chips, and not the local ones alone. */
+    boolean hasChips() {
+        return scripts().contains("chips");
+    }
+
+    /** Whether devices have nodes of their own. */
+    boolean hasCdev() {
+        return scripts().contains("cdev");
     }
 
     @Override
