@@ -18,10 +18,9 @@ final class Execution {
 
     static List<String> onLinux(Sequence sequence, int patienceMillis) {
         Kernel kernel = Kernel.linux();
-        List<String> before = held(kernel);
         List<String> results = run(kernel, sequence, patienceMillis);
         List<String> after = held(kernel);
-        results.add(after.equals(before) ? CLEAN : "left " + after);
+        results.add(after.isEmpty() ? CLEAN : "left " + after);
         return results;
     }
 

@@ -19,7 +19,7 @@ import java.util.concurrent.locks.LockSupport;
  */
 final class Runner implements AutoCloseable {
     private static final int BUFFER = 1024;
-    private static final long PAUSE_NANOS = 5_000_000;
+    private static final long PAUSE_NANOS = 20_000_000;
     private static final int EVENTFD_FLAGS = system_h.EFD_NONBLOCK() | system_h.EFD_CLOEXEC();
     /** Stands for a file that is not open, a number that names nothing and an address where nothing is. */
     private static final long NOTHING = 999;
