@@ -3,7 +3,7 @@ package dev.kvmvfio.mock;
 /**
  * The registers behind a BAR of a modelled device. They are reached by reading and writing the region; such a BAR
  * cannot be mapped, because plain memory would not notice an access. It is told to the program in the usual way, by a
- * region without {@code VFIO_REGION_INFO_FLAG_MMAP}.
+ * region without {@code VFIO_REGION_INFO_FLAG_MMAP}; mapping it all the same throws a {@link NotModelledException}.
  *
  * <p><b>Thread-safety:</b> the mock kernel calls one method at a time.
  */

@@ -6,6 +6,7 @@ import dev.kvmvfio.kernel.Errno;
 import java.lang.foreign.GroupLayout;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.TreeMap;
 
 /** The ioctls that one kind of file answers, with their names and the structs they point to. */
 final class Ioctls<F extends OpenFile> {
@@ -15,6 +16,7 @@ final class Ioctls<F extends OpenFile> {
     private final Class<F> kind;
     private final Errno unknown;
     private final Map<Long, Entry<F>> entries = new HashMap<>();
+    private final Map<String, Long> notModelled = new TreeMap<>();
 
     Ioctls(Class<F> kind, Errno unknown) {
         this.kind = kind;
@@ -42,9 +44,15 @@ final class Ioctls<F extends OpenFile> {
     }
 
     Ioctls<F> notModelled(String name, long request) {
+        notModelled.put(name, request);
         return on(name, request, (file, argument) -> {
             throw new NotModelledException(name);
         });
+    }
+
+    /** The ioctls that the model leaves out on purpose, by their names. */
+    Map<String, Long> notModelled() {
+        return notModelled;
     }
 
     /** The kernel looks at 32 bits of the request only. */

@@ -131,6 +131,14 @@ final class Machine {
         }
     }
 
+    /** Lets a time pass, with the lock released. */
+    void pause(long nanoseconds) {
+        long end = System.nanoTime() + nanoseconds;
+        for (long left = nanoseconds; left > 0; left = end - System.nanoTime()) {
+            await(left);
+        }
+    }
+
     private void await(long nanoseconds) {
         try {
             changed.await(nanoseconds, TimeUnit.NANOSECONDS);

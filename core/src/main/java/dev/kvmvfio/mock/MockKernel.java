@@ -5,6 +5,7 @@ import dev.kvmvfio.kernel.FileKind;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.ObservedKernel;
 import dev.kvmvfio.kernel.SystemCall;
+import java.time.Duration;
 import java.util.List;
 import java.util.Set;
 import java.util.function.LongSupplier;
@@ -23,14 +24,14 @@ import java.util.function.LongSupplier;
  * }
  * }</pre>
  *
- * <p>Beyond what a kernel does, it lets a call fail that would not ({@link #failCall(int, Errno)}), tells which calls
+ * <p>Beyond what a kernel does, it lets a call fail that would not ({@link #failCall(int, Errno)}) or come late
+ * ({@link #delayCall(int, Duration)}), tells which calls
  * were made ({@link #trace()}), and what the program forgot to give back ({@link #leaks()}); {@link #close()} throws
  * when there is any of that. {@link #endpoint(String)} is the device's own side, and {@link #guest(int)} that of the
  * code in a virtual machine.
  *
- * <p>What it deliberately does not model answers with a {@link NotModelledException}: running a vCPU and its registers,
- * nested page tables, dirty bitmaps of DMA, migration, PASIDs, devices without an IOMMU, SR-IOV. A kernel of 4 KiB pages
- * is modelled, with the huge pages that the host reserves, in one process.
+ * <p>A kernel of 4 KiB pages is modelled, with the huge pages that the host reserves, in one process. What it
+ * deliberately does not model answers with a {@link NotModelledException}, where all of it is listed.
  *
  * <p><b>Thread-safety:</b> all methods may be called from any thread. Each kernel is a world of its own.
  */
@@ -40,11 +41,12 @@ public final class MockKernel extends ObservedKernel implements AutoCloseable {
             "access", "tgkill");
 
     private final Machine machine;
-    private final Recorder recorder = new Recorder();
+    private final Recorder recorder;
 
     MockKernel(Machine machine) {
         super(new MachineKernel(machine));
         this.machine = machine;
+        this.recorder = new Recorder(machine::pause);
     }
 
     @Override
@@ -116,10 +118,44 @@ public final class MockKernel extends ObservedKernel implements AutoCloseable {
      * @throws IllegalArgumentException when no call has that name
      */
     public void failCall(String name, int nth, Errno errno) {
+        checkName(name);
+        addFault(name, nth, errno);
+    }
+
+    /**
+     * Makes a later call late: it begins after a time, in which calls of other threads go on and change what it finds.
+     *
+     * @param nth which call, 1 for the next one
+     * @param time how late
+     */
+    public void delayCall(int nth, Duration time) {
+        addDelay(null, nth, time);
+    }
+
+    /**
+     * Makes a later call of one kind late.
+     *
+     * @param name as in {@link #failCall(String, int, Errno)}
+     * @param nth which call of that name, 1 for the next one
+     * @param time how late
+     * @throws IllegalArgumentException when no call has that name
+     */
+    public void delayCall(String name, int nth, Duration time) {
+        checkName(name);
+        addDelay(name, nth, time);
+    }
+
+    private void addDelay(String name, int nth, Duration time) {
+        if (nth < 1 || !time.isPositive()) {
+            throw new IllegalArgumentException("call " + nth + " cannot be late by " + time);
+        }
+        machine.locked(() -> recorder.addDelay(name, nth, time.toNanos()));
+    }
+
+    private static void checkName(String name) {
         if (!names().contains(name)) {
             throw new IllegalArgumentException("no call is named \"" + name + "\"; there are " + names());
         }
-        addFault(name, nth, errno);
     }
 
     private void addFault(String name, int nth, Errno errno) {
@@ -136,7 +172,7 @@ public final class MockKernel extends ObservedKernel implements AutoCloseable {
     }
 
     /**
-     * Whether a call that was asked to fail has not come yet. A test that lets every call fail in turn ends when this
+     * Whether a call that was asked to fail or to be late has not come yet. A test that lets every call fail in turn ends when this
      * is true.
      *
      * @return true while a fault waits

@@ -5,11 +5,12 @@ import dev.kvmvfio.kernel.SystemCall;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
-import java.util.Iterator;
 import java.util.List;
+import java.util.Objects;
+import java.util.function.LongConsumer;
 import java.util.function.LongSupplier;
 
-/** Keeps what was called and what came of it, and makes calls fail that a test wants to fail. */
+/** Keeps what was called and what came of it, and makes calls fail or come late that a test wants to. */
 final class Recorder {
     /** Older calls are forgotten, so that a long test does not fill the memory. */
     static final int MOST_CALLS = 1 << 16;
@@ -17,16 +18,29 @@ final class Recorder {
     private final Deque<SystemCall> entries = new ArrayDeque<>();
     private final List<Fault> faults = new ArrayList<>();
 
-    /** A call that is to fail: the one that comes after a number of others of that name. */
+    private final LongConsumer pause;
+
+    /**
+     * Makes an empty one.
+     *
+     * @param pause lets a number of nanoseconds pass, while other calls go on
+     */
+    Recorder(LongConsumer pause) {
+        this.pause = pause;
+    }
+
+    /** What is to happen to the call that comes after a number of others of that name; the errno is null for a delay. */
     private static final class Fault {
         private final String name;
         private final Errno errno;
+        private final long delay;
         private int left;
 
-        Fault(String name, int nth, Errno errno) {
+        Fault(String name, int nth, Errno errno, long delay) {
             this.name = name;
             this.left = nth;
             this.errno = errno;
+            this.delay = delay;
         }
 
         boolean meets(SystemCall call) {
@@ -36,7 +50,11 @@ final class Recorder {
     }
 
     void addFault(String name, int nth, Errno errno) {
-        faults.add(new Fault(name, nth, errno));
+        faults.add(new Fault(name, nth, errno, 0));
+    }
+
+    void addDelay(String name, int nth, long nanoseconds) {
+        faults.add(new Fault(name, nth, null, nanoseconds));
     }
 
     boolean hasFaults() {
@@ -44,7 +62,9 @@ final class Recorder {
     }
 
     long run(SystemCall call, LongSupplier body) {
-        Errno fault = nextFault(call);
+        List<Fault> due = takeDue(call);
+        due.stream().filter(fault -> fault.delay > 0).forEach(fault -> pause.accept(fault.delay));
+        Errno fault = due.stream().map(each -> each.errno).filter(Objects::nonNull).findFirst().orElse(null);
         long result;
         try {
             result = fault == null || happensAnyway(call) ? body.getAsLong() : 0;
@@ -66,16 +86,13 @@ final class Recorder {
         return call.operation().equals("close");
     }
 
-    private Errno nextFault(SystemCall call) {
-        Errno errno = null;
-        for (Iterator<Fault> all = faults.iterator(); all.hasNext();) {
-            Fault fault = all.next();
-            if (fault.meets(call)) {
-                all.remove();
-                errno = fault.errno;
-            }
+    private List<Fault> takeDue(SystemCall call) {
+        if (faults.isEmpty()) {
+            return List.of();
         }
-        return errno;
+        List<Fault> due = faults.stream().filter(fault -> fault.meets(call)).toList();
+        faults.removeAll(due);
+        return due;
     }
 
     List<SystemCall> trace() {

@@ -209,7 +209,11 @@ final class VfioRegions {
     Mapping map(OpenFile.MappingRequest request, DeviceFile file) {
         int index = (int) (request.offset() >>> INDEX_SHIFT);
         long offset = request.offset() & OFFSET_MASK;
-        Refusal.when(index >= REGIONS || !request.shared() || !isMappable(index), EINVAL);
+        Refusal.when(index >= REGIONS || !request.shared(), EINVAL);
+        if (function.bar(index) != null && function.bar(index).spec().registers() != null) {
+            throw new NotModelledException("mapping BAR " + index + " of " + function + ", which is registers,");
+        }
+        Refusal.when(!isMappable(index), EINVAL);
         Refusal.when(offset + request.length() > PhysicalMemory.wholePages(size(index)), EINVAL);
         return new Mapping(function.bar(index).block(), offset, request.length(), request.writable(), file);
     }

@@ -5,8 +5,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvmvfio.bindings.kvm.kvm_h;
+import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.SystemCall;
+import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
@@ -103,6 +105,37 @@ class RecorderTest {
                     .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("KVM_CREATE_VM");
             assertThatThrownBy(() -> kernel.failCall(0, Errno.EIO)).isInstanceOf(IllegalArgumentException.class);
             assertThatThrownBy(() -> kernel.failCall(1, Errno.UNKNOWN)).isInstanceOf(IllegalArgumentException.class);
+            assertThatThrownBy(() -> kernel.delayCall(1, Duration.ZERO)).isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("late by");
+            assertThatThrownBy(() -> kernel.delayCall("KVM_CREATE_MV", 1, Duration.ofMillis(1)))
+                    .hasMessageContaining("no call is named");
+        }
+    }
+
+    @Test
+    void aCallThatIsLateLetsOthersGoAhead() throws InterruptedException {
+        try (MockKernel kernel = MockKernel.example()) {
+            Calls calls = new Calls(kernel);
+            int kvm = calls.open("/dev/kvm");
+            Duration time = Duration.ofMillis(200);
+            kernel.delayCall("KVM_CREATE_VM", 1, time);
+            kernel.failCall("KVM_CREATE_VM", 1, Errno.ENOMEM);
+            assertThat(kernel.hasPendingFaults()).isTrue();
+            AtomicReference<Errno> late = new AtomicReference<>();
+            long start = System.nanoTime();
+            Thread thread = Thread.ofPlatform().start(() -> late.set(errno(calls.createVm(kvm))));
+            while (kernel.hasPendingFaults()) {
+                Thread.onSpinWait();
+            }
+            int vm = calls.createVm(kvm);
+            thread.join();
+            assertThat(System.nanoTime() - start).isGreaterThanOrEqualTo(time.toNanos());
+            assertThat(late).as("late and refused").hasValue(Errno.ENOMEM);
+            List<SystemCall> trace = kernel.trace();
+            assertThat(trace.get(1).result()).as("of the other thread").isEqualTo(vm);
+            assertThat(trace.get(2).errno()).isEqualTo(Errno.ENOMEM);
+            kernel.delayCall(1, Duration.ofMillis(1));
+            calls.close(vm, kvm);
         }
     }
 
@@ -139,36 +172,99 @@ class RecorderTest {
         }
     }
 
+    /** Devices are taken, used and given back by one thread each, and a VM is shared by all. */
     @Test
     void manyThreads() throws InterruptedException {
-        try (MockKernel kernel = MockKernel.example()) {
+        try (MockKernel kernel = MockKernel.host(KernelProfile.V6_12)
+                .device("0000:01:00.0", d -> d.group(1).cdev("vfio0").bar(0, 4096).msi(1))
+                .device("0000:02:00.0", d -> d.group(2).cdev("vfio1").bar(0, 4096).msi(1))
+                .device("0000:03:00.0", d -> d.group(3).bar(0, 4096).msi(1))
+                .device("0000:04:00.0", d -> d.group(4).bar(0, 4096).msi(1))
+                .device("0000:05:00.0", d -> d.group(5)).start()) {
+            Calls calls = new Calls(kernel);
+            int kvm = calls.open("/dev/kvm");
+            int vm = calls.createVm(kvm);
+            int kvmVfio = calls.createVfioDevice(vm);
             AtomicReference<Throwable> failure = new AtomicReference<>();
-            List<Thread> threads = List.of(worker(kernel, failure), worker(kernel, failure), worker(kernel, failure),
-                    worker(kernel, failure));
+            List<Thread> threads = List.of(repeatedly(failure, () -> byCdev(kernel, "vfio0", kvmVfio)),
+                    repeatedly(failure, () -> byCdev(kernel, "vfio1", kvmVfio)),
+                    repeatedly(failure, () -> byGroup(kernel, 3, "0000:03:00.0", kvmVfio)),
+                    repeatedly(failure, () -> byGroup(kernel, 4, "0000:04:00.0", kvmVfio)),
+                    repeatedly(failure, () -> contended(kernel, kvm, vm)),
+                    repeatedly(failure, () -> contended(kernel, kvm, vm)));
             for (Thread thread : threads) {
                 thread.join();
             }
             assertThat(failure).hasNullValue();
+            calls.close(kvmVfio, vm, kvm);
         }
     }
 
-    private static Thread worker(MockKernel kernel, AtomicReference<Throwable> failure) {
+    private static Thread repeatedly(AtomicReference<Throwable> failure, Runnable work) {
         return Thread.ofPlatform().start(() -> {
             try {
-                Calls calls = new Calls(kernel);
-                for (int i = 0; i < 500; i++) {
-                    int kvm = calls.open("/dev/kvm");
-                    int vm = calls.createVm(kvm);
-                    int eventFd = calls.eventFd();
-                    assertThat(calls.signal(eventFd)).isEqualTo(8);
-                    assertThat(calls.take(eventFd)).isEqualTo(1);
-                    int device = calls.createVfioDevice(vm);
-                    assertThat(device).isNotNegative();
-                    calls.close(eventFd, device, vm, kvm);
+                for (int i = 0; i < 300; i++) {
+                    work.run();
                 }
             } catch (Throwable thrown) {
                 failure.set(thrown);
             }
         });
+    }
+
+    private static void byCdev(MockKernel kernel, String name, int kvmVfio) {
+        Calls calls = new Calls(kernel);
+        int[] files = calls.attachCdev(name);
+        assertThat(calls.fileAdd(kvmVfio, files[0])).isZero();
+        long memory = calls.mapMemory(8192);
+        assertThat(calls.mapFixed(files[1], files[2], 0x4000, memory, 8192)).isEqualTo(0x4000);
+        interrupt(kernel, calls, files[0]);
+        assertThat(calls.unmap(files[1], files[2], 0x4000, 8192)).isEqualTo(8192);
+        assertThat(kernel.munmap(memory, 8192)).isZero();
+        assertThat(calls.fileDel(kvmVfio, files[0])).isZero();
+        calls.close(files[0], files[1]);
+    }
+
+    private static void byGroup(MockKernel kernel, int group, String address, int kvmVfio) {
+        Calls calls = new Calls(kernel);
+        int[] files = calls.openGroup(group, vfio_h.VFIO_TYPE1v2_IOMMU());
+        assertThat(calls.fileAdd(kvmVfio, files[0])).isZero();
+        int device = calls.deviceFd(files[0], address);
+        long memory = calls.mapMemory(8192);
+        assertThat(calls.mapDma(files[1], 0x4000, memory, 8192)).isZero();
+        interrupt(kernel, calls, device);
+        assertThat(calls.unmapDma(files[1], 0x4000, 8192, 0)).isEqualTo(8192);
+        assertThat(kernel.munmap(memory, 8192)).isZero();
+        assertThat(calls.fileDel(kvmVfio, files[0])).isZero();
+        calls.close(device, files[0], files[1]);
+    }
+
+    private static void interrupt(MockKernel kernel, Calls calls, int device) {
+        int eventFd = calls.eventFd();
+        int msi = vfio_h.VFIO_PCI_MSI_IRQ_INDEX();
+        int trigger = vfio_h.VFIO_IRQ_SET_ACTION_TRIGGER();
+        assertThat(calls.setIrqs(device, msi, 0, vfio_h.VFIO_IRQ_SET_DATA_EVENTFD() | trigger, 1, eventFd)).isZero();
+        assertThat(calls.setIrqs(device, msi, 0, vfio_h.VFIO_IRQ_SET_DATA_NONE() | trigger, 1)).isZero();
+        assertThat(calls.take(eventFd)).isEqualTo(1);
+        kernel.close(eventFd);
+    }
+
+    /** What only one thread at a time can have, and others are refused. */
+    private static void contended(MockKernel kernel, int kvm, int sharedVm) {
+        Calls calls = new Calls(kernel);
+        int vm = calls.createVm(kvm);
+        int device = calls.createVfioDevice(vm);
+        assertThat(device).isNotNegative();
+        assertThat(errno(calls.createVfioDevice(sharedVm))).isEqualTo(Errno.EBUSY);
+        int eventFd = calls.eventFd();
+        assertThat(calls.signal(eventFd)).isEqualTo(8);
+        assertThat(calls.take(eventFd)).isEqualTo(1);
+        int group = calls.open("/dev/vfio/5");
+        if (group >= 0) {
+            kernel.close(group);
+        } else {
+            assertThat(errno(group)).isEqualTo(Errno.EBUSY);
+        }
+        calls.close(eventFd, device, vm);
     }
 }

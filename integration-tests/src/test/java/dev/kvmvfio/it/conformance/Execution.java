@@ -19,6 +19,9 @@ final class Execution {
     static List<String> onLinux(Sequence sequence, int patienceMillis) {
         Kernel kernel = Kernel.linux();
         List<String> results = run(kernel, sequence, patienceMillis);
+        if (sequence.steps().stream().anyMatch(step -> step.verb().equals("wait"))) {
+            run(kernel, LabMachine.emptyDevices(), patienceMillis);
+        }
         List<String> after = held(kernel);
         results.add(after.isEmpty() ? CLEAN : "left " + after);
         return results;

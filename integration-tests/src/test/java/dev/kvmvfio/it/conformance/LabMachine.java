@@ -2,6 +2,7 @@ package dev.kvmvfio.it.conformance;
 
 import dev.kvmvfio.mock.KernelProfile;
 import dev.kvmvfio.mock.MockKernel;
+import java.util.stream.Stream;
 
 /** The lab's machine, described for the mock. */
 final class LabMachine {
@@ -15,6 +16,20 @@ final class LabMachine {
     private static final int ADDRESS_BITS = 48;
 
     private LabMachine() {
+    }
+
+    /** Writes zeroes over what a program's DMA left in the memory of the teaching devices, which nothing resets. */
+    static Sequence emptyDevices() {
+        return Sequence.of("empty devices", Stream.of(EDU, SHARED_EDU).flatMap(LabMachine::emptyDevice).toList());
+    }
+
+    private static Stream<String> emptyDevice(String address) {
+        return Stream.of("m = mmap 0x1000", "g = open group:" + address, "c = open /dev/vfio/vfio",
+                "ioctl g VFIO_GROUP_SET_CONTAINER &c", "ioctl c VFIO_SET_IOMMU 3",
+                "ioctl c VFIO_IOMMU_MAP_DMA argsz=32 flags=1 vaddr=m iova=0 size=0x1000",
+                "d = ioctl g VFIO_GROUP_GET_DEVICE_FD \"" + address + "\"", "pwrite d 0600 0x70000000004",
+                "pwrite d 0000000000000000 0x80", "pwrite d 0000040000000000 0x88", "pwrite d 0010000000000000 0x90",
+                "pwrite d 0100000000000000 0x98", "wait d 0x98 1", "close d", "close g", "close c", "munmap m");
     }
 
     static MockKernel start(KernelProfile profile) {
