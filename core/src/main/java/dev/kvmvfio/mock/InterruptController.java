@@ -24,6 +24,7 @@ final class InterruptController {
     private final Vm vm;
     private final Set<Integer> raised = new HashSet<>();
     private final Map<Integer, Long> counts = new HashMap<>();
+    private long arrived;
     private InterruptRoutes routes;
     private boolean split;
 
@@ -79,6 +80,7 @@ final class InterruptController {
             raised.remove(gsi);
         } else if (routes.leadSomewhere(gsi) && (raised.add(gsi) || routes.isMessage(gsi))) {
             counts.merge(gsi, 1L, Long::sum);
+            arrives();
         }
     }
 
@@ -86,18 +88,32 @@ final class InterruptController {
         return raised.contains(gsi);
     }
 
+    private void arrives() {
+        arrived++;
+        vm.machine().changed();
+    }
+
+    /** How many interrupts of any kind came. */
+    long arrived() {
+        return arrived;
+    }
+
     /** How many interrupts the guest got. */
     long count(int gsi) {
         return counts.getOrDefault(gsi, 0L);
     }
 
-    /** A vCPU that never ran has its APIC switched off and takes no ordinary interrupt. */
+    /** A vCPU that never ran has its APIC switched off and takes no ordinary interrupt; of the others one takes it. */
     long signalMsi(MemorySegment msi) {
         Refusal.when(!exists() || (kvm_msi.flags(msi) & ~kvm_h.KVM_MSI_VALID_DEVID()) != 0, EINVAL);
         if ((kvm_msi.data(msi) & DELIVERY_MODE) != 0) {
             throw new NotModelledException("KVM_SIGNAL_MSI with a delivery mode other than fixed");
         }
         Refusal.when(!vm.hasVcpus(), EPERM);
-        return 0;
+        if (vm.runningVcpus() == 0) {
+            return 0;
+        }
+        arrives();
+        return 1;
     }
 }

@@ -25,7 +25,8 @@ final class KvmFile extends OpenFile {
                 Refusal.when(argument.number() != 0, EINVAL);
                 return VCPU_MMAP_SIZE;
             })
-            .notModelled("KVM_GET_SUPPORTED_CPUID", kvm_x86_64_h.KVM_GET_SUPPORTED_CPUID())
+            .on("KVM_GET_SUPPORTED_CPUID", kvm_x86_64_h.KVM_GET_SUPPORTED_CPUID(),
+                    (file, argument) -> Processor.supportedCpuid(argument))
             .notModelled("KVM_GET_EMULATED_CPUID", kvm_x86_64_h.KVM_GET_EMULATED_CPUID())
             .notModelled("KVM_GET_MSR_INDEX_LIST", kvm_x86_64_h.KVM_GET_MSR_INDEX_LIST())
             .notModelled("KVM_GET_MSR_FEATURE_INDEX_LIST", kvm_x86_64_h.KVM_GET_MSR_FEATURE_INDEX_LIST())

@@ -24,6 +24,7 @@ final class Machine {
     private final Condition changed = lock.newCondition();
     /** The threads that wait in a call that a signal ends, and have got none yet. */
     private final Set<Integer> interruptible = new HashSet<>();
+    private final List<MockCpu> cpus = new ArrayList<>();
     private final Set<Holder> holders = new LinkedHashSet<>();
     private final List<DmaFault> dmaFaults = new ArrayList<>();
     private final PciBus bus;
@@ -99,6 +100,15 @@ final class Machine {
             action.run();
             return null;
         });
+    }
+
+    /** A vCPU's code, whose thread must end before the machine does. */
+    void add(MockCpu cpu) {
+        cpus.add(cpu);
+    }
+
+    List<MockCpu> cpus() {
+        return cpus;
     }
 
     void add(Holder holder) {

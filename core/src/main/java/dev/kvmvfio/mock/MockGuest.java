@@ -2,10 +2,11 @@ package dev.kvmvfio.mock;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Optional;
+import java.util.function.Consumer;
 
 /**
- * What the code in a virtual machine would do and see. No guest code runs on the mock kernel, so a test does it
- * instead.
+ * What the code in a virtual machine would do and see. No processor's code runs on the mock kernel: a test
+ * does it instead, or gives a vCPU a {@linkplain #program program} in Java.
  *
  * <p><b>Thread-safety:</b> all methods may be called from any thread.
  */
@@ -16,6 +17,25 @@ public final class MockGuest {
     MockGuest(Machine machine, Vm vm) {
         this.machine = machine;
         this.vm = vm;
+    }
+
+    /**
+     * Gives a vCPU the code that {@code KVM_RUN} runs. When the code has ended the vCPU halts for ever; what it throws,
+     * {@code KVM_RUN} throws.
+     *
+     * @param vcpu the vCPU's id
+     * @param code runs on a thread of its own, while the program is in {@code KVM_RUN}
+     * @throws IllegalArgumentException when there is no such vCPU
+     * @throws IllegalStateException when it has code already
+     */
+    public void program(int vcpu, Consumer<? super MockCpu> code) {
+        machine.locked(() -> {
+            VcpuFile file = vm.vcpu(vcpu);
+            if (file == null) {
+                throw new IllegalArgumentException("there is no vCPU " + vcpu);
+            }
+            file.program(code);
+        });
     }
 
     /**

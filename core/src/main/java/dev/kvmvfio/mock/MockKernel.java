@@ -30,8 +30,9 @@ import java.util.function.LongSupplier;
  * when there is any of that. {@link #endpoint(String)} is the device's own side, and {@link #guest(int)} that of the
  * code in a virtual machine.
  *
- * <p>A kernel of 4 KiB pages is modelled, with the huge pages that the host reserves, in one process. What it
- * deliberately does not model answers with a {@link NotModelledException}, where all of it is listed.
+ * <p>A kernel of 4 KiB pages is modelled, with the huge pages that the host reserves, in one process; a vCPU runs a
+ * {@linkplain MockGuest#program program} in Java. What it deliberately does not model answers with a
+ * {@link NotModelledException}, where all of it is listed.
  *
  * <p><b>Thread-safety:</b> all methods may be called from any thread. Each kernel is a world of its own.
  */
@@ -253,6 +254,8 @@ public final class MockKernel extends ObservedKernel implements AutoCloseable {
     @Override
     public void close() {
         List<String> leaks = leaks();
+        machine.locked(() -> machine.cpus().forEach(MockCpu::stop));
+        machine.cpus().forEach(MockCpu::join);
         machine.locked(machine.physicalMemory()::close);
         if (!leaks.isEmpty()) {
             throw new AssertionError("left behind on the mock kernel:\n  " + String.join("\n  ", leaks));

@@ -1,15 +1,19 @@
 package dev.kvmvfio.mock;
 
+import static dev.kvmvfio.kernel.Errno.EINTR;
 import static dev.kvmvfio.kernel.Errno.EINVAL;
 import static dev.kvmvfio.kernel.Errno.ENXIO;
 
 import dev.kvmvfio.bindings.kvm.kvm_device_attr;
 import dev.kvmvfio.bindings.kvm.kvm_h;
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_run;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_x86_64_h;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.function.Consumer;
 
-/** The file of a virtual processor. It can be made and mapped; running guest code is not modelled. */
+/** The file of a virtual processor. What it runs is a Java program, the guest's code. */
 final class VcpuFile extends AnonymousFile {
     static final Ioctls<VcpuFile> IOCTLS = new Ioctls<>(VcpuFile.class, EINVAL)
             .on("KVM_SET_DEVICE_ATTR", kvm_h.KVM_SET_DEVICE_ATTR(), kvm_device_attr.layout(), VcpuFile::setAttr)
@@ -18,25 +22,69 @@ final class VcpuFile extends AnonymousFile {
                 tscOffset(argument);
                 return 0;
             })
-            .notModelled("KVM_RUN", kvm_h.KVM_RUN())
-            .notModelled("KVM_GET_REGS", kvm_x86_64_h.KVM_GET_REGS())
-            .notModelled("KVM_SET_REGS", kvm_x86_64_h.KVM_SET_REGS())
-            .notModelled("KVM_GET_SREGS", kvm_x86_64_h.KVM_GET_SREGS())
-            .notModelled("KVM_SET_SREGS", kvm_x86_64_h.KVM_SET_SREGS())
-            .notModelled("KVM_SET_CPUID2", kvm_x86_64_h.KVM_SET_CPUID2())
-            .notModelled("KVM_GET_MSRS", kvm_x86_64_h.KVM_GET_MSRS())
-            .notModelled("KVM_SET_MSRS", kvm_x86_64_h.KVM_SET_MSRS())
-            .notModelled("KVM_GET_MP_STATE", kvm_h.KVM_GET_MP_STATE())
-            .notModelled("KVM_SET_MP_STATE", kvm_h.KVM_SET_MP_STATE());
+            .on("KVM_RUN", kvm_h.KVM_RUN(), VcpuFile::run)
+            .on("KVM_GET_REGS", kvm_x86_64_h.KVM_GET_REGS(), (file, argument) -> file.processor.getRegs(argument))
+            .on("KVM_SET_REGS", kvm_x86_64_h.KVM_SET_REGS(), (file, argument) -> file.processor.setRegs(argument))
+            .on("KVM_GET_SREGS", kvm_x86_64_h.KVM_GET_SREGS(), (file, argument) -> file.processor.getSregs(argument))
+            .on("KVM_SET_SREGS", kvm_x86_64_h.KVM_SET_SREGS(), (file, argument) -> file.processor.setSregs(argument))
+            .on("KVM_SET_CPUID2", kvm_x86_64_h.KVM_SET_CPUID2(), (file, argument) -> file.processor.setCpuid(argument))
+            .on("KVM_GET_MSRS", kvm_x86_64_h.KVM_GET_MSRS(), (file, argument) -> file.processor.getMsrs(argument))
+            .on("KVM_SET_MSRS", kvm_x86_64_h.KVM_SET_MSRS(), (file, argument) -> file.processor.setMsrs(argument))
+            .on("KVM_GET_MP_STATE", kvm_h.KVM_GET_MP_STATE(), (file, argument) -> file.processor.getMpState(argument))
+            .on("KVM_SET_MP_STATE", kvm_h.KVM_SET_MP_STATE(), (file, argument) -> file.processor.setMpState(argument));
 
     private final Vm vm;
     private final PhysicalMemory.Block run;
+    private final Processor processor;
+    private MockCpu cpu;
     private long tscOffset;
 
     VcpuFile(Vm vm, int id) {
         super("KVM vCPU " + id);
         this.vm = vm.get();
         this.run = vm.machine().physicalMemory().allocate(KvmFile.VCPU_MMAP_SIZE);
+        this.processor = new Processor(vm.interrupts(), id);
+    }
+
+    /** Gives the vCPU the code of its guest. */
+    void program(Consumer<? super MockCpu> program) {
+        if (cpu != null) {
+            throw new IllegalStateException(name() + " has a program already");
+        }
+        cpu = new MockCpu(vm, name(), processor, run, program);
+        vm.machine().add(cpu);
+    }
+
+    /** Whether guest code has run, so that its APIC takes interrupts. */
+    boolean hasProgram() {
+        return cpu != null;
+    }
+
+    private long run(Argument argument) {
+        Refusal.when(argument.number() != 0, EINVAL);
+        if (processor.waitsToBeStarted()) {
+            awaitStart();
+        }
+        if (cpu == null) {
+            refuseImmediateExit(run.map(0, PhysicalMemory.PAGE, true, Arena.ofAuto()));
+            throw new NotModelledException(
+                    "KVM_RUN without a program, which kernel.guest(vm).program(id, cpu -> …) gives "
+                            + name() + " and which is what runs,");
+        }
+        processor.begins();
+        return cpu.run();
+    }
+
+    /** Another vCPU's start-up message is not modelled, so only a signal ends this. */
+    private void awaitStart() {
+        refuseImmediateExit(run.map(0, PhysicalMemory.PAGE, true, Arena.ofAuto()));
+        while (true) {
+            vm.machine().awaitOrInterrupt(Long.MAX_VALUE);
+        }
+    }
+
+    static void refuseImmediateExit(MemorySegment run) {
+        Refusal.when(kvm_run.immediate_exit(run) != 0, EINTR);
     }
 
     @Override
@@ -75,6 +123,9 @@ final class VcpuFile extends AnonymousFile {
 
     @Override
     void release() {
+        if (cpu != null) {
+            cpu.stop();
+        }
         run.put();
         vm.put();
     }

@@ -68,6 +68,16 @@ final class Vm {
         return vcpus.containsKey(id);
     }
 
+    /** The vCPU with that id, or null. */
+    VcpuFile vcpu(int id) {
+        return vcpus.get(id);
+    }
+
+    /** How many vCPUs run code that can take an interrupt. */
+    int runningVcpus() {
+        return (int) vcpus.values().stream().filter(VcpuFile::hasProgram).count();
+    }
+
     int createVcpu(long id) {
         Refusal.when(id < 0 || id >= MOST_VCPU_IDS, EINVAL);
         Refusal.when(hasVcpu((int) id), EEXIST);

@@ -85,11 +85,13 @@ class ExamplesTest {
         }
     }
 
-    /** Statements stand in a test of a program that has a vCPU and its own way to attach a device. */
+    /** Statements stand in a test of a program that has a VM and its own way to attach a device. */
     private static String inTest(String statements) {
         return "import static org.junit.jupiter.api.Assertions.*;\n" + JavaSource.imports() + """
                 import dev.kvmvfio.bindings.kvm.x86_64.*;
                 abstract class Example {
+                    Kvm kvm;
+                    Vm vm;
                     Vcpu vcpu;
 
                     abstract AutoCloseable attach(Kernel kernel, String address);

@@ -52,8 +52,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * Small guests without an operating system on the machine's own KVM, on x86-64. They begin in 64-bit mode, which every
- * KVM runs, also one without hardware virtualisation behind it.
+ * Small guests without an operating system on the machine's own KVM, on x86-64. All but one begin in 64-bit mode; the
+ * other shows that real mode runs as well, also on a KVM without hardware virtualisation behind it.
  */
 @Tag("kvm")
 @Timeout(120)
@@ -535,5 +535,21 @@ class RealVcpuTest {
             allocated = threads.getThreadAllocatedBytes(thread) - before;
         }
         assertThat(allocated).isZero();
+    }
+    /** As after power-on, where only the code's segment is moved to where memory is. */
+    @Test
+    void runsInRealModeToo() {
+        vm.addMemory(0, ram);
+        // mov dx, 0x3f8; mov al, 'A'; out dx, al; hlt
+        byte[] code = {(byte) 0xba, (byte) 0xf8, 3, (byte) 0xb0, 'A', (byte) 0xee, (byte) 0xf4};
+        ram.segment().asSlice(PAGE, code.length).copyFrom(MemorySegment.ofArray(code));
+        Vcpu vcpu = vm.createVcpu(0);
+        vcpu.x86().updateSregs(sregs -> {
+            kvm_segment.base(kvm_sregs.cs(sregs), 0);
+            kvm_segment.selector(kvm_sregs.cs(sregs), (short) 0);
+        });
+        vcpu.x86().updateRegs(regs -> kvm_regs.rip(regs, PAGE));
+        assertThat(next(vcpu, PortWrite.class).value()).isEqualTo('A');
+        halts(vcpu);
     }
 }
