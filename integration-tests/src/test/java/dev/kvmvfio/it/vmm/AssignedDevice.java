@@ -40,10 +40,6 @@ final class AssignedDevice implements AutoCloseable {
         memory.forEach(region -> bars.add(new Bar(vm, config, region)));
     }
 
-    Passthrough attached() {
-        return attached;
-    }
-
     ConfigSpace config() {
         return config;
     }

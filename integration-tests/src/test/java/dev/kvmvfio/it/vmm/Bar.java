@@ -8,7 +8,7 @@ import dev.kvmvfio.vfio.Region;
 
 /**
  * A memory BAR of a device in the guest. What can be mapped of it is memory slots, so the guest reaches the device
- * itself; the rest, which is the MSI-X table at the most, comes here.
+ * itself; the rest, such as the page of the MSI-X table, comes here.
  *
  * <p>The guest finds the size by writing ones, and places the BAR by writing an address, which is the register's usual
  * behaviour when the bits below the size are fixed. It may do so at any time: while the device decodes memory, the slots
@@ -62,14 +62,14 @@ final class Bar {
     }
 
     /**
-     * Where there is memory already, memory wins, as on a PC. A guest that writes the halves of a wide address while the
-     * device decodes may mean such a place for a moment.
+     * Where there is memory already, or what no processor can address, the BAR is not seen. A guest that writes the
+     * halves of a wide address while the device decodes may mean such a place for a moment.
      */
     private void place(long address) {
         try {
             slots.place(address);
         } catch (KernelException refused) {
-            if (refused.errno() != Errno.EEXIST) {
+            if (refused.errno() != Errno.EEXIST && refused.errno() != Errno.EINVAL) {
                 throw refused;
             }
             slots.remove();

@@ -37,21 +37,29 @@ final class GuestMsiXTable {
                 && position < place.offset() + place.length();
     }
 
-    /** The guest reads four or eight bytes, at an offset into the BAR. */
+    /** The guest reads, at an offset into the BAR: four bytes or eight, or else what the device likes. */
     long read(long position, int length) {
-        int at = (int) (position - place.offset());
-        return length == Long.BYTES ? entries.getLong(at) : Integer.toUnsignedLong(entries.getInt(at));
+        int at = at(position);
+        return isLong(at, length) ? entries.getLong(at) : Integer.toUnsignedLong(entries.getInt(at));
     }
 
     /** Tells which vector the guest has changed. */
     int write(long position, int length, long value) {
-        int at = (int) (position - place.offset());
-        if (length == Long.BYTES) {
+        int at = at(position);
+        if (isLong(at, length)) {
             entries.putLong(at, value);
         } else {
             entries.putInt(at, (int) value);
         }
         return at / ENTRY;
+    }
+
+    private int at(long position) {
+        return (int) (position - place.offset()) & -Integer.BYTES;
+    }
+
+    private static boolean isLong(int at, int length) {
+        return length == Long.BYTES && at % Long.BYTES == 0;
     }
 
     long address(int vector) {

@@ -1,9 +1,11 @@
 package dev.kvmvfio.it.vmm;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvmvfio.it.GuestHost;
 import dev.kvmvfio.it.vmm.GuestReports.Report;
+import dev.kvmvfio.kernel.GuestException;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.passthrough.VfioInterface;
 import dev.kvmvfio.pci.PciAddress;
@@ -44,6 +46,19 @@ public class GuestVmmTest {
             assertUsed(reports.subList(9, 15));
             assertThat(machine.ram().segment().asSlice(EduGuest.DESTINATION, EduGuest.PAGE).mismatch(source))
                     .isEqualTo(-1);
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource(INTERFACES)
+    void aGuestThatCrashesGivesItsDeviceBack(VfioInterface by) {
+        for (int i = 0; i < 2; i++) {
+            try (Machine machine = new Machine(Kernel.linux(), MEMORY)) {
+                machine.attach(EDU, by, SLOT);
+                BareGuest.load(machine, BareGuest.newProgram().ud2());
+                assertThatThrownBy(machine::run).isInstanceOf(GuestException.class)
+                        .hasMessageContaining("triple fault");
+            }
         }
     }
 

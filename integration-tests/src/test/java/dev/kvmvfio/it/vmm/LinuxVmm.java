@@ -30,7 +30,7 @@ public final class LinuxVmm {
      * No ACPI tables and no BIOS are there to say where PCI is; the speed of the processor is given, since measuring it
      * takes long under emulation.
      */
-    private static final String COMMAND_LINE = "console=ttyS0 quiet panic=-1 reboot=k pci=conf1 lpj=4000000 no_timer_check";
+    private static final String COMMAND_LINE = "console=ttyS0 quiet loglevel=3 panic=-1 reboot=k pci=conf1 lpj=4000000 no_timer_check";
 
     private LinuxVmm() {
     }

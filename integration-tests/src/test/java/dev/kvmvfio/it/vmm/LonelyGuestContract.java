@@ -3,10 +3,13 @@ package dev.kvmvfio.it.vmm;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.kvmvfio.it.GuestHost;
 import dev.kvmvfio.it.vmm.GuestReports.Report;
 import dev.kvmvfio.kernel.EventFd;
 import dev.kvmvfio.kernel.GuestException;
 import dev.kvmvfio.kernel.Kernel;
+import java.util.List;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 /** What the machine does without a device, on any real KVM. */
@@ -14,8 +17,14 @@ abstract class LonelyGuestContract {
     private static final long MEMORY = 4 << 20;
     private static final int MESSAGE_ADDRESS = BareGuest.LOCAL_APIC;
 
+    private final List<String> heldBefore = GuestHost.held();
     private final Kernel kernel = Kernel.linux();
     private final Machine machine = new Machine(kernel, MEMORY);
+
+    @AfterEach
+    void nothingIsLeft() {
+        assertThat(GuestHost.held()).isEqualTo(heldBefore);
+    }
 
     @Test
     void aGuestFindsAnEmptyBusAndTakesInterrupts() {
