@@ -19,8 +19,6 @@ import java.util.function.IntUnaryOperator;
 public final class FileDescriptor implements AutoCloseable {
     private static final int CLOSED = 1 << 31;
     private static final VarHandle USERS = users();
-    /** Some Java run-times leave the module jdk.jfr out. */
-    private static final boolean HAS_FLIGHT_RECORDER = hasFlightRecorder();
 
     private final Kernel kernel;
     private final int number;
@@ -40,15 +38,6 @@ public final class FileDescriptor implements AutoCloseable {
             return MethodHandles.lookup().findVarHandle(FileDescriptor.class, "users", int.class);
         } catch (ReflectiveOperationException impossible) {
             throw new ExceptionInInitializerError(impossible);
-        }
-    }
-
-    private static boolean hasFlightRecorder() {
-        try {
-            Class.forName("jdk.jfr.Event");
-            return true;
-        } catch (ClassNotFoundException | LinkageError absent) {
-            return false;
         }
     }
 
@@ -192,7 +181,7 @@ public final class FileDescriptor implements AutoCloseable {
     public int ioctl(long request, MemorySegment argument) {
         acquire();
         try {
-            return HAS_FLIGHT_RECORDER
+            return FlightRecorder.AVAILABLE
                     ? IoctlEvent.call(kernel, this, kind, request, argument)
                     : kernel.ioctl(number, request, argument);
         } finally {
@@ -366,7 +355,7 @@ public final class FileDescriptor implements AutoCloseable {
         do {
             before = users;
             if (before < 0) {
-                throw new IllegalStateException(this + " is closed");
+                throw new IllegalStateException(name + " (fd " + number + ") is closed");
             }
         } while (!USERS.weakCompareAndSet(this, before, before + 1));
     }
@@ -387,6 +376,6 @@ public final class FileDescriptor implements AutoCloseable {
 
     @Override
     public String toString() {
-        return name + " (fd " + number + ")";
+        return name + " (fd " + number + (isOpen() ? ")" : ", closed)");
     }
 }

@@ -8,6 +8,7 @@ import dev.kvmvfio.bindings.kvm.x86_64.kvm_regs;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_run;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
+import dev.kvmvfio.kernel.FlightRecorder;
 import dev.kvmvfio.kernel.GuestException;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.KernelException;
@@ -100,6 +101,10 @@ public final class Vcpu extends KvmFile {
      * @throws KernelException when the kernel cannot run it
      */
     public VcpuExit run() {
+        return FlightRecorder.AVAILABLE ? VcpuExitEvent.run(this) : enter();
+    }
+
+    VcpuExit enter() {
         if (Thread.currentThread() != thread) {
             bind();
         }

@@ -138,6 +138,16 @@ public sealed class VfioDevice extends Handle permits BoundDevice {
     }
 
     /**
+     * The PCI device's configuration space, decoded.
+     *
+     * @return what it says now
+     * @throws KernelException when it cannot be read
+     */
+    public ConfigSpace configSpace() {
+        return ConfigSpace.read(region(Region.CONFIG));
+    }
+
+    /**
      * Who made the PCI device, by its configuration space.
      *
      * @return 0 to 0xffff

@@ -75,10 +75,12 @@ class FileDescriptorTest {
     @MethodSource("everyCall")
     void noCallGetsThroughAClosedHandle(Consumer<FileDescriptor> call) {
         FileDescriptor fd = eventFd(watched());
+        String open = fd.toString();
         fd.close();
+        assertThat(fd).hasToString(open.replace(")", ", closed)"));
         try (FileDescriptor _ = reuse(fd.number())) {
             assertThatThrownBy(() -> call.accept(fd)).isInstanceOf(IllegalStateException.class)
-                    .hasMessage(fd + " is closed");
+                    .hasMessage(open + " is closed");
             assertThat(calls).containsExactly("close");
             assertThat(fd.isOpen()).isFalse();
         }

@@ -8,7 +8,10 @@ import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.ObservedKernel;
 import dev.kvmvfio.kernel.SystemCall;
 import dev.kvmvfio.kvm.Kvm;
+import dev.kvmvfio.it.vmm.Assembler;
+import dev.kvmvfio.it.vmm.LongMode;
 import dev.kvmvfio.kvm.KvmDeviceType;
+import dev.kvmvfio.kvm.Vcpu;
 import dev.kvmvfio.kvm.Vm;
 import dev.kvmvfio.mock.MockKernel;
 import dev.kvmvfio.passthrough.Passthrough;
@@ -18,6 +21,8 @@ import dev.kvmvfio.vfio.KvmVfioDevice;
 import dev.kvmvfio.vfio.Region;
 import java.io.File;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -135,16 +140,20 @@ class ObservedKernelTest {
     }
 
     private List<RecordedEvent> recorded(Runnable program) throws IOException {
+        return recorded("kvmvfio.Ioctl", program);
+    }
+
+    private List<RecordedEvent> recorded(String name, Runnable program) throws IOException {
         Path file = folder.resolve("recording.jfr");
         try (Recording recording = new Recording()) {
-            recording.enable("kvmvfio.Ioctl").withoutThreshold();
+            recording.enable(name).withoutThreshold();
             recording.start();
             program.run();
             recording.stop();
             recording.dump(file);
         }
         return RecordingFile.readAllEvents(file).stream()
-                .filter(event -> event.getEventType().getName().equals("kvmvfio.Ioctl")).toList();
+                .filter(event -> event.getEventType().getName().equals(name)).toList();
     }
 
     private static List<String> names(List<RecordedEvent> events) {
@@ -169,8 +178,8 @@ class ObservedKernelTest {
                 vm.createVcpu(0).hasAttr(7, 7);
             }
         });
-        assertThat(names(events)).containsExactly("KVM_GET_API_VERSION", "KVM_CREATE_VM", "KVM_CREATE_VCPU",
-                "KVM_HAS_DEVICE_ATTR");
+        assertThat(names(events)).startsWith("KVM_GET_API_VERSION", "KVM_CREATE_VM").contains("KVM_CREATE_VCPU")
+                .endsWith("KVM_HAS_DEVICE_ATTR");
         RecordedEvent version = events.getFirst();
         assertThat(version.getString("file")).matches("/dev/kvm \\(fd \\d+\\)");
         assertThat(version.getInt("result")).isEqualTo(12);
@@ -178,6 +187,28 @@ class ObservedKernelTest {
         assertThat(version.getDuration()).isPositive();
         assertThat(events.getLast().getString("errno")).isEqualTo("ENXIO");
         assertThat(events.getLast().getInt("result")).isEqualTo(-1);
+    }
+
+    @Tag("kvm")
+    @Test
+    void aFlightRecordingHasTheExitsOfAVcpu() throws IOException {
+        List<RecordedEvent> events = recorded("kvmvfio.VcpuExit", () -> {
+            try (HostMemory ram = HostMemory.allocate(Kernel.linux(), 1 << 20);
+                    Kvm kvm = Kvm.open();
+                    Vm vm = kvm.createVm()) {
+                vm.addMemory(0, ram);
+                Assembler program = new Assembler(0x10000).out(0x3f8, 1, 0x41).hlt();
+                byte[] code = program.assemble();
+                MemorySegment.copy(code, 0, ram.segment(), ValueLayout.JAVA_BYTE, program.origin(), code.length);
+                Vcpu vcpu = vm.createVcpu(3);
+                vcpu.x86().setCpuid(kvm.supportedCpuid());
+                LongMode.enter(vcpu, ram.segment(), program.origin(), 0x20000);
+                vcpu.run();
+                vcpu.run();
+            }
+        });
+        assertThat(events).extracting(event -> event.getString("reason")).containsExactly("PortWrite", "Halt");
+        assertThat(events).allMatch(event -> event.getInt("vcpu") == 3 && event.getDuration().isPositive());
     }
 
     @Tag("mock")

@@ -79,6 +79,7 @@ final class AttachSession implements AutoCloseable {
     }
 
     private void close(Opened last) {
+        String resource = last.resource().toString();
         try {
             last.resource().close();
         } catch (RuntimeException failure) {
@@ -87,7 +88,7 @@ final class AttachSession implements AutoCloseable {
             throw new IllegalStateException(failure);
         }
         if (!last.undo().isEmpty()) {
-            report.step(new Step(true, last.undo(), last.resource().toString(), ""));
+            report.step(new Step(true, last.undo(), resource, ""));
         }
     }
 }
