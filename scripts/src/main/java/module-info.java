@@ -1,8 +1,10 @@
-/** The command-line program {@code kvm-vfio}. */
+/** The command-line program {@code kvm-vfio}, and the shell. */
 module dev.kvmvfio.cli {
     requires com.google.gson;
     requires dev.kvmvfio;
     requires info.picocli;
+    // For the shell, which runs on the class path; the command line starts without it.
+    requires static jdk.jshell;
 
     opens dev.kvmvfio.cli to info.picocli, com.google.gson;
 }

@@ -144,6 +144,18 @@ class LabTest {
         }
     }
 
+    @Test
+    void theShellRunsItsExamples() throws Exception {
+        List<Run> runs = commands(List.of(),
+                Stream.of("attach-by-cdev", "attach-by-group", "dma", "regions")
+                        .map(name -> "shell /kvm-vfio/examples/" + name + ".jsh").toList());
+        assertThat(runs).extracting(Run::exitCode).containsOnly(0);
+        assertThat(runs.get(0).text()).contains("/dev/vfio/devices/vfio0", "device 1234:11e8, class 00ff00");
+        assertThat(runs.get(1).text()).contains(EDU).contains("of /dev/vfio/");
+        assertThat(runs.get(2).text()).contains("Hello by DMA of " + EDU);
+        assertThat(runs.get(3).text()).contains("BAR 0 of ");
+    }
+
     private static void assertRefused(List<Run> runs, String... messages) {
         assertThat(runs).allSatisfy(run -> {
             assertThat(run.text()).contains(messages);

@@ -1,0 +1,11 @@
+import dev.kvmvfio.dma.*;
+import dev.kvmvfio.iommufd.*;
+import dev.kvmvfio.kernel.*;
+import dev.kvmvfio.kvm.*;
+import dev.kvmvfio.mock.MockKernel;
+import dev.kvmvfio.passthrough.*;
+import dev.kvmvfio.pci.*;
+import dev.kvmvfio.vfio.*;
+import java.lang.foreign.*;
+import java.util.*;
+import static dev.kvmvfio.shell.Prompt.*;
