@@ -35,8 +35,6 @@ import java.util.stream.Collectors;
  */
 public record Candidate(PciAddress address, int vendorId, int deviceId, int classCode, Optional<String> name,
         Optional<String> driver, Optional<Integer> iommuGroup, Optional<String> cdev, Optional<Obstacle> obstacle) {
-    private static final int BRIDGE = 0x0604;
-
     /**
      * All PCI devices of a host.
      *
@@ -100,7 +98,7 @@ public record Candidate(PciAddress address, int vendorId, int deviceId, int clas
     }
 
     private static Obstacle withoutVfioDriver(PciDevice device) {
-        if (device.classCode() >> 8 == BRIDGE) {
+        if (device.isBridge()) {
             return new Obstacle("a bridge, which vfio-pci does not take", "");
         }
         if (device.iommuGroup().isEmpty()) {

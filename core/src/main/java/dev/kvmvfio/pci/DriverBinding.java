@@ -47,7 +47,7 @@ public record DriverBinding(PciDevice device, Optional<String> driver, Optional<
      * @param device the device
      * @param driver such as {@code vfio-pci}; it must be loaded
      * @return the binding that the device had
-     * @throws HostException when the host uses the device, has no IOMMU, or has no such driver
+     * @throws HostException when the host uses the device, has no IOMMU, or has no such driver, or it is a bridge
      * @throws KernelException when a step is refused; those before it were undone
      */
     public static DriverBinding give(PciDevice device, String driver) {
@@ -61,12 +61,16 @@ public record DriverBinding(PciDevice device, Optional<String> driver, Optional<
      * @param device the device
      * @param driver such as {@code vfio-pci}; it must be loaded
      * @return the binding that the device had
-     * @throws HostException when the host has no IOMMU, or has no such driver
+     * @throws HostException when the host has no IOMMU, or has no such driver, or it is a bridge
      * @throws KernelException when a step is refused; those before it were undone
      */
     public static DriverBinding giveInUse(PciDevice device, String driver) {
         DriverBinding before = of(device);
         device.requireIommu();
+        if (device.isBridge()) {
+            throw new HostException(device + " is a bridge, which " + driver + " does not take",
+                    "Give away the devices behind it");
+        }
         if (!SystemFiles.exists(device.kernel(), DRIVERS + driver)) {
             throw new HostException("the driver " + driver + " for " + device + " is not loaded",
                     "As root: modprobe " + driver);

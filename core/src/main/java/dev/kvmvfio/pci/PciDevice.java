@@ -14,6 +14,7 @@ import java.util.Optional;
  * <p><b>Thread-safety:</b> all methods may be called from any thread.
  */
 public final class PciDevice {
+    private static final int BRIDGE = 0x0604;
     private static final String DEVICES = "/sys/bus/pci/devices";
 
     private final Kernel kernel;
@@ -113,6 +114,16 @@ public final class PciDevice {
      */
     public int classCode() {
         return number("class");
+    }
+
+    /**
+     * Whether it is a bridge to another bus, which is no device to be given away.
+     *
+     * @return what its class says
+     * @throws HostException when the device is gone
+     */
+    public boolean isBridge() {
+        return classCode() >> 8 == BRIDGE;
     }
 
     private int number(String name) {

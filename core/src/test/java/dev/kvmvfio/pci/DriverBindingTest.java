@@ -129,6 +129,15 @@ class DriverBindingTest {
     }
 
     @Test
+    void aBridgeStaysWhereItIs() {
+        try (MockKernel kernel = host(d -> d.classCode(0x060400)).start()) {
+            assertThatThrownBy(() -> DriverBinding.giveInUse(device(kernel), "vfio-pci"))
+                    .isInstanceOf(HostException.class).hasMessageContaining(ADDRESS + " is a bridge");
+            assertThat(device(kernel).driver()).hasValue("nvme");
+        }
+    }
+
+    @Test
     void aDeviceInUseIsGivenByForceOnly() {
         MockHost host = host(d -> d.disk("nvme0n1")).file("/proc/self/mountinfo",
                 MOUNT.formatted("259:0", "/home", "/dev/nvme0n1"));

@@ -33,6 +33,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 class LabTest {
     private static final Path ROOT = Path.of(System.getProperty("project.root")).normalize();
     private static final String EDU = "0000:00:05.0";
+    private static final String UNBOUND = "0000:00:06.0";
+    private static final String DISK = "0000:00:10.0";
 
     /** It is built without CONFIG_KVM_IOAPIC. */
     private static final String WITHOUT_IOAPIC = "7.2";
@@ -164,16 +166,65 @@ class LabTest {
         });
     }
 
+    /** In one machine, one after the other: what is taken from the host is given back. */
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void theProgramListsChecksAndBinds(String kernel) throws Exception {
+        String binding = "(readlink /sys/bus/pci/devices/%1$s/driver; cat /sys/bus/pci/devices/%1$s/driver_override)";
+        List<Run> runs = commands(List.of("--kernel", kernel),
+                List.of("kvm-vfio list", "kvm-vfio doctor --memory 4", "kvm-vfio bind " + UNBOUND,
+                        "kvm-vfio attach " + UNBOUND, "kvm-vfio unbind " + UNBOUND, binding.formatted(UNBOUND),
+                        "kvm-vfio bind " + DISK, "kvm-vfio unbind " + DISK, binding.formatted(DISK),
+                        "kvm-vfio bind 0000:00:1f.2 --json", "kvm-vfio list --json", "kvm-vfio unbind 0000:00:1f.2",
+                        "mkfifo /tmp/hold; (sleep 60 >/tmp/hold) & kvm-vfio attach " + EDU
+                                + " </tmp/hold >/tmp/attached & until grep -q Press /tmp/attached; do sleep 0.1; done; "
+                                + "kvm-vfio unbind " + EDU,
+                        "kvm-vfio bind 0000:00:09.0"));
+        boolean cdevs = interfacesOf(kernel).contains("CDEV");
+        assertThat(runs.get(0).text())
+                .containsPattern(EDU + "  1234:11e8  vfio-pci +\\d+ +" + (cdevs ? "vfio0" : "-") + " +yes")
+                .containsPattern(UNBOUND + "  1b36:0005  - +\\d+ +- +no: not bound to vfio-pci")
+                .containsPattern(DISK + "  1af4:1001  virtio-pci +\\d+ +- +no: bound to virtio-pci");
+        assertThat(runs.get(1).text()).contains("OK       cpu                  the processor has AMD-V",
+                "OK       kvm                  /dev/kvm can be opened, API version 12",
+                "OK       interrupt-remapping  a device can raise no interrupts but its own",
+                "by dmar0", "5 of ").contains(cdevs ? "OK       iommufd" : "warning  iommufd");
+        assertThat(runs.get(1).exitCode()).isZero();
+        assertThat(runs.get(2)).isEqualTo(new Run(0, UNBOUND + ": vfio-pci, before no driver\n"));
+        assertThat(runs.get(3).text()).contains(UNBOUND + " is 1b36:0005");
+        assertThat(runs.get(4)).isEqualTo(new Run(0, UNBOUND + ": no driver, before vfio-pci\n"));
+        assertThat(runs.get(5).text()).isEqualTo("(null)\n");
+        assertRefused(List.of(runs.get(6)), DISK + " is in use: vda is mounted at /runtime");
+        assertRefused(List.of(runs.get(7)), "is bound to the driver virtio-pci, not to vfio-pci");
+        assertThat(runs.get(8).text()).contains("/virtio-pci\n(null)\n");
+        assertThat(runs.get(9).text()).contains("\"driver\": \"vfio-pci\"").contains("\"previousDriver\": null");
+        assertThat(runs.get(10).exitCode()).isZero();
+        assertThat(runs.get(11).exitCode()).isZero();
+        assertRefused(List.of(runs.get(12)), EDU + " is in use: process ", "(java) has it open");
+        assertRefused(List.of(runs.get(13)), "0000:00:09.0 is a bridge, which vfio-pci does not take");
+    }
+
     @Test
     void withoutAnIommu() throws Exception {
-        assertRefused(commands(List.of("--iommu", "none"), List.of(attach("auto"))),
-                "this host has no IOMMU that is switched on");
+        List<Run> runs = commands(List.of("--iommu", "none"),
+                List.of(attach("auto"), "kvm-vfio bind " + UNBOUND, "kvm-vfio doctor", "kvm-vfio list"));
+        assertRefused(runs.subList(0, 2), "this host has no IOMMU that is switched on");
+        assertFails(runs.get(2), "fails    iommu                no IOMMU is switched on");
+        assertThat(runs.get(3).text()).containsPattern(EDU + " .* no: in no IOMMU group");
+    }
+
+    private static void assertFails(Run run, String... findings) {
+        assertThat(run.text()).contains(findings);
+        assertThat(run.exitCode()).isEqualTo(1);
     }
 
     @Test
     void withoutInterruptRemapping() throws Exception {
-        assertRefused(commands(List.of("--iommu", "no-intremap"), List.of(attach("cdev"), attach("group"))), "EPERM",
-                "interrupt remapping");
+        List<Run> runs = commands(List.of("--iommu", "no-intremap"),
+                List.of(attach("cdev"), attach("group"), "kvm-vfio doctor", "kvm-vfio list"));
+        assertRefused(runs.subList(0, 2), "EPERM", "interrupt remapping");
+        assertFails(runs.get(2), "fails    interrupt-remapping  there is none, so VFIO takes no device");
+        assertThat(runs.get(3).text()).containsPattern(EDU + " .* no: no interrupt remapping");
     }
 
     @Test
@@ -182,9 +233,16 @@ class LabTest {
         String permit = "chmod 666 /dev/kvm /dev/iommu /dev/vfio/vfio /dev/vfio/[0-9]* /dev/vfio/devices/*; ulimit -l 64; ";
         List<Run> runs = commands(List.of(),
                 List.of(asNobody.formatted(attach("auto")), permit + asNobody.formatted(attach("cdev")),
-                        asNobody.formatted(attach("group")), "rm /dev/kvm; " + attach("auto")));
+                        asNobody.formatted(attach("group")), "rm /dev/kvm; " + attach("auto"),
+                        "chmod 600 /dev/iommu; " + asNobody.formatted("kvm-vfio doctor --memory 1"),
+                        asNobody.formatted("kvm-vfio list"), asNobody.formatted("kvm-vfio bind " + UNBOUND)));
         assertRefused(runs.subList(0, 1), "open on /dev/kvm: EACCES", "by its group");
         assertRefused(runs.subList(1, 3), "ENOMEM", "RLIMIT_MEMLOCK allows this process to pin 64 KiB");
         assertRefused(runs.subList(3, 4), "open on /dev/kvm: ENOENT", "kvm_amd");
+        assertFails(runs.get(4), "> sudo modprobe kvm_amd",
+                "warning  iommufd              no permission for /dev/iommu (EACCES)",
+                "RLIMIT_MEMLOCK is 64 KiB, and 1 MiB of guest memory would be pinned for a device");
+        assertThat(runs.get(5).text()).containsPattern(EDU + " .* no: no permission for /dev/iommu \\(EACCES\\)");
+        assertRefused(runs.subList(6, 7), "driver_override", "EACCES", "Run it as root");
     }
 }
