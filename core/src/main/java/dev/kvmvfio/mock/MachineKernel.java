@@ -80,7 +80,7 @@ final class MachineKernel implements Kernel {
     private Mapping inHugePages(OpenFile.MappingRequest request, int flags) {
         MemoryFile file = MemoryFile.anonymous(machine, flags, request.length());
         try {
-            return file.mmap(request);
+            return file.map(request);
         } finally {
             file.put();
         }

@@ -15,6 +15,8 @@ final class MemoryFile extends OpenFile {
     private static final int LONGEST_NAME = 249;
     private static final int KNOWN_FLAGS = system_h.MFD_CLOEXEC() | system_h.MFD_ALLOW_SEALING()
             | system_h.MFD_HUGETLB();
+    /** Whether it may be executed, which Linux 6.3 began to ask. */
+    private static final int EXECUTION_FLAGS = 0x18;
     private static final int SIZE_BITS = 0x3f;
 
     private final Machine machine;
@@ -37,10 +39,11 @@ final class MemoryFile extends OpenFile {
     static MemoryFile memfd(Machine machine, String name, int flags) {
         boolean huge = (flags & system_h.MFD_HUGETLB()) != 0;
         int unknown = flags & ~KNOWN_FLAGS & ~(huge ? SIZE_BITS << system_h.MAP_HUGE_SHIFT() : 0);
-        if (unknown != 0 && machine.profile().atLeast(KernelProfile.V6_12)) {
-            throw new NotModelledException("memfd_create with flags 0x" + Integer.toHexString(unknown));
+        boolean known = machine.profile().atLeast(KernelProfile.V6_12) && (unknown & ~EXECUTION_FLAGS) == 0;
+        Refusal.when(unknown != 0 && !known || name.getBytes().length > LONGEST_NAME, EINVAL);
+        if (unknown != 0) {
+            throw new NotModelledException("memfd_create with MFD_EXEC or MFD_NOEXEC_SEAL");
         }
-        Refusal.when(unknown != 0 || name.getBytes().length > LONGEST_NAME, EINVAL);
         HugePages pages = huge ? sizeOf(flags) : null;
         Refusal.when(huge && pages == null, ENODEV);
         return new MemoryFile(machine, "memfd:" + name, pages);
@@ -86,6 +89,13 @@ final class MemoryFile extends OpenFile {
 
     @Override
     Mapping mmap(MappingRequest request) {
+        if (!request.shared()) {
+            throw new NotModelledException("a private mapping of a memfd");
+        }
+        return map(request);
+    }
+
+    Mapping map(MappingRequest request) {
         long length = wholePages(request.length());
         Refusal.when(request.offset() % pageSize() != 0, EINVAL);
         if (request.offset() + length > wholePages(size)) {

@@ -7,7 +7,7 @@ package dev.kvmvfio.mock;
  * <ul>
  * <li>A processor's own code: {@code KVM_RUN} without a {@linkplain MockGuest#program program}, which is what runs and
  * does not use the registers; another vCPU's start-up message; {@code KVM_SET_CPUID2} of a vCPU that has run; an MSR
- * that is rare; {@code KVM_SET_MP_STATE} of a state other than running, halted and waiting to be started; a mapping of
+ * that is rare; {@code KVM_SET_MP_STATE} of a state other than running and waiting to be started; a mapping of
  * pages that a vCPU does not have.
  * <li>What the host's processor can do: {@code KVM_GET_SUPPORTED_CPUID}, {@code KVM_GET_EMULATED_CPUID},
  * {@code KVM_GET_MSR_INDEX_LIST}, {@code KVM_GET_MSR_FEATURE_INDEX_LIST}, an attribute of the processor.

@@ -6,6 +6,10 @@ import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.passthrough.Passthrough;
 import dev.kvmvfio.passthrough.VfioInterface;
 import dev.kvmvfio.pci.PciAddress;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
@@ -39,6 +43,17 @@ class GuestMemoryTest extends MemoryContract {
     @Override
     PciAddress nvme() {
         return PciAddress.parse(GuestHost.NVME);
+    }
+
+    @Override
+    void reserveHugePages(int count) {
+        Path file = Path.of("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages");
+        try {
+            Files.writeString(file, Integer.toString(count));
+            assertThat(file).hasContent(Integer.toString(count));
+        } catch (IOException failure) {
+            throw new UncheckedIOException(failure);
+        }
     }
 
     @Override

@@ -8,6 +8,8 @@ import dev.kvmvfio.dma.DmaMapping;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kernel.HostMemory;
+import dev.kvmvfio.kernel.HostMemoryRequest;
+import dev.kvmvfio.kernel.HugePages;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kvm.Kvm;
@@ -67,6 +69,9 @@ abstract class MemoryContract {
 
     /** An NVMe disk: BAR 0 has 16 KiB, and the table of MSI-X is its third page. */
     abstract PciAddress nvme();
+
+    /** Sets so many huge pages of 2 MiB aside, as the administrator does. */
+    abstract void reserveHugePages(int count);
 
     /** Lets the edu device copy a page. */
     abstract void copy(Passthrough edu, long fromIova, long toIova);
@@ -140,6 +145,29 @@ abstract class MemoryContract {
         copy(attached, HIGH, LOW);
         assertThat(page(ram, 0).mismatch(page(ram, 1))).isEqualTo(-1);
         attached.close();
+    }
+
+    @ParameterizedTest
+    @MethodSource("interfaces")
+    void hugePagesServeTheGuestAndItsDevices(VfioInterface by) {
+        reserveHugePages(2);
+        HostMemoryRequest request = HostMemory.of(kernel, 2 * HugePages.SIZE_2M.bytes()).hugePages(HugePages.SIZE_2M);
+        HostMemory anonymous = request.allocate();
+        assertThatThrownBy(request::allocate).hasMessageContaining("ENOMEM")
+                .hasMessageContaining("It needs 2 free huge pages of 2 MiB");
+        anonymous.close();
+        HostMemory huge = request.memfd("huge").prefault().allocate();
+        memory.add(LOW, ram);
+        GuestMemory.Block block = memory.add(HIGH, huge);
+        Passthrough attached = attach(edu(), by);
+        fill(ram, 0, 0x11);
+        long last = HIGH + huge.size() - PAGE;
+        copy(attached, LOW, last);
+        assertThat(huge.segment().asSlice(last - HIGH).mismatch(page(ram, 0))).isEqualTo(-1);
+        attached.close();
+        block.close();
+        huge.close();
+        reserveHugePages(0);
     }
 
     /** Refuses each call in turn; after each everything must be as before, and the same succeeds. */

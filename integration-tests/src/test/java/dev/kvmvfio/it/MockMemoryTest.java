@@ -2,6 +2,7 @@ package dev.kvmvfio.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.kvmvfio.kernel.HugePages;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.mock.KernelProfile;
 import dev.kvmvfio.mock.MockKernel;
@@ -26,7 +27,7 @@ class MockMemoryTest extends MemoryContract {
         mock = MockKernel.host(KernelProfile.V6_12)
                 .device("0000:00:05.0", d -> d.edu().group(5).cdev("vfio5"))
                 .device("0000:00:08.0", d -> d.group(8).cdev("vfio8").bar64(0, 1 << 14).msiX(65, 0, 1 << 13))
-                .start();
+                .hugePages(HugePages.SIZE_2M, 2).start();
         return mock;
     }
 
@@ -48,6 +49,11 @@ class MockMemoryTest extends MemoryContract {
     @Override
     PciAddress nvme() {
         return PciAddress.parse("0000:00:08.0");
+    }
+
+    /** The host has them from the start. */
+    @Override
+    void reserveHugePages(int count) {
     }
 
     @Override

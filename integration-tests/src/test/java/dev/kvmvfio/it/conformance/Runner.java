@@ -56,6 +56,8 @@ final class Runner implements AutoCloseable {
             case "open" -> madeFile(step, kernel.open(path(step.operand(0)), system_h.O_RDWR()));
             case "dup" -> madeFile(step, kernel.dup(fd(step)));
             case "eventfd" -> madeFile(step, kernel.eventfd((int) value(step.operand(0)), EVENTFD_FLAGS));
+            case "memfd" -> madeFile(step, kernel.memfd(step.operand(0), (int) value(step.operand(1))));
+            case "ftruncate" -> result(kernel.ftruncate(fd(step), value(step.operand(1))));
             case "close" -> close(step);
             case "mmap" -> mmap(step);
             case "munmap" -> munmap(value(step.operand(0)));
