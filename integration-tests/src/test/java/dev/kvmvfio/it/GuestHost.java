@@ -32,11 +32,6 @@ public final class GuestHost {
         return Arrays.stream(System.getProperty("interfaces").split(",")).map(VfioInterface::valueOf);
     }
 
-    /** Whether KVM models the IO-APIC, the PIC and the timer. */
-    static boolean hasIoApic() {
-        return Boolean.getBoolean("ioapic");
-    }
-
     /** What this process has open and mapped of KVM, VFIO and iommufd. */
     public static List<String> held() {
         try (Stream<Path> files = Files.list(Path.of("/proc/self/fd"));

@@ -46,14 +46,8 @@ class GuestInterruptsTest {
         return Passthrough.of(kernel, PciAddress.parse(address)).via(by).attach(vm).device();
     }
 
-    /** A kernel that models no IO-APIC says so, and takes messages all the same. */
     private Vcpu guest() {
-        if (GuestHost.hasIoApic()) {
-            vm.createIrqchip();
-        } else {
-            assertThatThrownBy(vm::createIrqchip).hasMessageContaining("CONFIG_KVM_IOAPIC");
-            vm.createSplitIrqchip(24);
-        }
+        vm.createIrqchip();
         return Chips.withLapic(vm.createVcpu(0));
     }
 
@@ -62,12 +56,6 @@ class GuestInterruptsTest {
     void intxRaisesTheLineOfTheGuest(VfioInterface by) {
         guest();
         VfioDevice device = attach(by, GuestHost.EDU);
-        if (!GuestHost.hasIoApic()) {
-            assertThatThrownBy(() -> IntxLine.connect(vm, device, GSI))
-                    .hasMessageContaining("A resample eventfd needs the IO-APIC in the kernel");
-            assertThat(device.interrupt(Interrupt.INTX).isEnabled()).isFalse();
-            return;
-        }
         Edu edu = new Edu(device);
         IntxLine line = IntxLine.connect(vm, device, GSI);
         assertThat(Chips.isHighAtIoApic(vm, GSI)).isFalse();
@@ -197,10 +185,7 @@ class GuestInterruptsTest {
     void everyFailingCallOfAConnectUndoesTheOthers(VfioInterface by) {
         guest();
         VfioDevice device = attach(by, GuestHost.EDU);
-        List<Integer> kinds = GuestHost.hasIoApic()
-                ? List.of(Interrupt.INTX, Interrupt.MSI)
-                : List.of(Interrupt.MSI);
-        for (int index : kinds) {
+        for (int index : List.of(Interrupt.INTX, Interrupt.MSI)) {
             connect(device, index).close();
             kernel.refuse(-1, null);
             Handle whole = connect(device, index);

@@ -36,9 +36,6 @@ class LabTest {
     private static final String UNBOUND = "0000:00:06.0";
     private static final String DISK = "0000:00:10.0";
 
-    /** It is built without CONFIG_KVM_IOAPIC. */
-    private static final String WITHOUT_IOAPIC = "7.2";
-
     private static final String EXIT = "@exit ";
 
     private record Run(int exitCode, String text) {
@@ -97,8 +94,7 @@ class LabTest {
             run = lab(List.of("--kernel", kernel, "--share", ROOT.resolve("integration-tests/target").toString()), "sh",
                     "-c",
                     "exec java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC --enable-native-access=dev.kvmvfio,ALL-UNNAMED"
-                            + " -Dinterfaces=" + String.join(",", interfacesOf(kernel)) + " -Dioapic="
-                            + !kernel.equals(WITHOUT_IOAPIC)
+                            + " -Dinterfaces=" + String.join(",", interfacesOf(kernel))
                             + " --module-path $KVM_VFIO_LIB --add-modules dev.kvmvfio"
                             + " -cp '/share/test-classes:/share/lab/lib/*' " + GuestTests.class.getName() + " "
                             + String.join(" ", GUEST_CLASSES));

@@ -20,7 +20,7 @@ final class KvmMoves {
         for (int i = 0; i < machines; i++) {
             String vm = draft.make(Kind.VM, "ioctl " + system + " KVM_CREATE_VM 0");
             if (!draft.chance(3)) {
-                createChips(vm);
+                draft.ioctl(vm, "KVM_CREATE_IRQCHIP");
             }
             if (!draft.chance(3)) {
                 draft.make(Kind.KVM_VFIO, "ioctl " + vm + " KVM_CREATE_DEVICE type=4");
@@ -135,20 +135,12 @@ final class KvmMoves {
 
     private void chips() {
         switch (draft.below(5)) {
-            case 0, 1 -> createChips(draft.any(Kind.VM));
+            case 0, 1 -> draft.ioctl(draft.any(Kind.VM), "KVM_CREATE_IRQCHIP");
             case 2 -> draft.ioctl(draft.any(Kind.VM), "KVM_ENABLE_CAP", "cap=121", "flags=" + draft.mostly("0", "1"),
                     "args.0=" + draft.mostly("24", "0", "4096", "4097"));
-            case 3 -> draft.ioctl(draft.any(Kind.VM), draft.target().hasChips() ? "KVM_CREATE_PIT2" : "KVM_IRQ_LINE");
+            case 3 -> draft.ioctl(draft.any(Kind.VM), "KVM_CREATE_PIT2");
             default -> draft.ioctl(draft.any(Kind.VM), "KVM_SET_TSS_ADDR",
                     draft.mostly("0xfffbd000", "0xffffd000", "0xffffe000", "0x100000000"));
-        }
-    }
-
-    private void createChips(String vm) {
-        if (draft.target().hasChips()) {
-            draft.ioctl(vm, "KVM_CREATE_IRQCHIP");
-        } else {
-            draft.ioctl(vm, "KVM_ENABLE_CAP", "cap=121", "args.0=24");
         }
     }
 

@@ -6,14 +6,14 @@ import java.util.List;
 /** A real kernel that the mock is compared with. */
 enum Target {
     /** The lab's Linux 6.1, without character devices and iommufd. */
-    V6_1("6.1", KernelProfile.V6_1, "kvm,chips,group,device,memory",
+    V6_1("6.1", KernelProfile.V6_1, "kvm,chips,group,device,interrupts,memory",
             List.of(Family.KVM, Family.GROUP, Family.GROUP, Family.GROUP)),
     /** The lab's Linux 6.12. */
-    V6_12("6.12", KernelProfile.V6_12, "kvm,chips,group,device,cdev,memory", everything()),
-    /** The lab's Linux 7.2, which is configured without the interrupt chips of KVM. */
-    V7_2("7.2", KernelProfile.V7_2, "kvm,group,device,cdev,memory", everything()),
+    V6_12("6.12", KernelProfile.V6_12, "kvm,chips,group,device,cdev,interrupts,memory", everything()),
+    /** The lab's Linux 7.2. */
+    V7_2("7.2", KernelProfile.V7_2, "kvm,chips,group,device,cdev,interrupts,memory", everything()),
     /** The kernel of the machine that the tests run on, which has KVM alone. */
-    HOST("host", KernelProfile.V7_2, "kvm,chips,memory", List.of(Family.KVM));
+    HOST("host", KernelProfile.V7_2, "kvm,chips,interrupts,memory", List.of(Family.KVM));
 
     private final String label;
     private final KernelProfile profile;
@@ -57,11 +57,6 @@ enum Target {
     /** The families that this kernel can run, those more often that matter more. */
     List<Family> families() {
         return families;
-    }
-
-    /** Whether KVM can model all interrupt chips, and not the local ones alone. */
-    boolean hasChips() {
-        return scripts().contains("chips");
     }
 
     /** Whether devices have nodes of their own. */
