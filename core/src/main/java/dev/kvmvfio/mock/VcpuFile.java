@@ -67,9 +67,8 @@ final class VcpuFile extends AnonymousFile {
         }
         if (cpu == null) {
             refuseImmediateExit(run.map(0, PhysicalMemory.PAGE, true, Arena.ofAuto()));
-            throw new NotModelledException(
-                    "KVM_RUN without a program, which kernel.guest(vm).program(id, cpu -> …) gives "
-                            + name() + " and which is what runs,");
+            throw new NotModelledException("KVM_RUN of " + name()
+                    + ", which has no program (kernel.guest(vm).program(id, cpu -> …) gives it one),");
         }
         processor.begins();
         return cpu.run();

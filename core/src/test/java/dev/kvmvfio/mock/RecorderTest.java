@@ -167,7 +167,8 @@ class RecorderTest {
             int vm = calls.createVm(kvm);
             int vcpu = kernel.ioctl(vm, kvm_h.KVM_CREATE_VCPU(), 0);
             assertThatThrownBy(() -> kernel.ioctl(vcpu, kvm_h.KVM_RUN(), 0)).isInstanceOf(NotModelledException.class)
-                    .hasMessage("KVM_RUN is not modelled by the mock kernel");
+                    .hasMessageStartingWith("KVM_RUN of KVM vCPU 0, which has no program")
+                    .hasMessageEndingWith("is not modelled by the mock kernel");
             calls.close(vcpu, vm, kvm);
         }
     }
