@@ -59,7 +59,7 @@ public class GuestLinuxTest {
             assertThat(after.getOrDefault("MmioWrite", 0)).isEqualTo(before.getOrDefault("MmioWrite", 0));
         }
         assertThat(console.text()).contains("kvm-vfio sector 0 ", "kvm-vfio sector 16383 ", "128+0 records in",
-                "guest: the command ended with 0").containsPattern("[1-9]\\d* +PCI-MSIX?-\\S+ +1-edge +nvme0q1");
+                "guest: the command ended with 0").containsPattern(tookInterrupts("nvme0q1"));
     }
 
     /** The guest pings the network while the disk is away, and finds the disk again. */
@@ -90,8 +90,13 @@ public class GuestLinuxTest {
             end.get(PATIENCE_SECONDS, TimeUnit.SECONDS);
         }
         assertThat(console.text()).contains("\nnetwork with disk\n", "kvm-vfio sector 7 ",
-                "guest: the command ended with 0").containsPattern("[1-9]\\d* +PCI-MSIX?-\\S+ +\\d-edge +eth0")
-                .containsPattern("[1-9]\\d* +PCI-MSIX?-\\S+ +1-edge +nvme0q1");
+                "guest: the command ended with 0").containsPattern(tookInterrupts("eth0"))
+                .containsPattern(tookInterrupts("nvme0q1"));
+    }
+
+    /** A line of /proc/interrupts, which older kernels write differently. */
+    private static String tookInterrupts(String name) {
+        return "[1-9]\\d* +PCI-MSI\\S* +\\d+-edge +" + name;
     }
 
     /** Another virtual machine can have it. */

@@ -41,9 +41,9 @@ final class Machine implements AutoCloseable {
 
     Machine(Kernel kernel, long ramSize) {
         this.kernel = kernel;
-        kvm = Kvm.open(kernel);
         ram = HostMemory.allocate(kernel, ramSize);
         try {
+            kvm = Kvm.open(kernel);
             vm = kvm.createVm();
             vm.createIrqchip();
             vm.createPit();
@@ -53,8 +53,7 @@ final class Machine implements AutoCloseable {
             vcpu = vm.createVcpu(0);
             vcpu.x86().setCpuid(kvm.supportedCpuid().stream().map(Machine::forProcessor0).toList());
         } catch (RuntimeException failure) {
-            kvm.close();
-            ram.close();
+            close();
             throw failure;
         }
         ports.add(PciBus.PORT, PciBus.PORTS, pci);
@@ -151,7 +150,9 @@ final class Machine implements AutoCloseable {
     @Override
     public void close() {
         try {
-            kvm.close();
+            if (kvm != null) {
+                kvm.close();
+            }
         } finally {
             ram.close();
         }

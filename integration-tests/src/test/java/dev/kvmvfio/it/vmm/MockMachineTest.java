@@ -1,0 +1,132 @@
+package dev.kvmvfio.it.vmm;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.kvmvfio.it.vmm.GuestReports.Report;
+import dev.kvmvfio.kernel.Errno;
+import dev.kvmvfio.kernel.GuestException;
+import dev.kvmvfio.kernel.KvmVfioException;
+import dev.kvmvfio.mock.KernelProfile;
+import dev.kvmvfio.mock.MockCpu;
+import dev.kvmvfio.mock.MockKernel;
+import dev.kvmvfio.passthrough.VfioInterface;
+import dev.kvmvfio.pci.PciAddress;
+import java.util.function.Consumer;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** The example VMM on the mock, as its own author would test it where there is no KVM. */
+@Tag("mock")
+class MockMachineTest {
+    private static final PciAddress EDU = PciAddress.parse("0000:6b:00.0");
+    private static final long MEMORY = 4 << 20;
+    private static final int SLOT = 2;
+    private static final int BAR = 0xe000_0000;
+    private static final long REGISTERS = Integer.toUnsignedLong(BAR);
+    private static final long BUFFER = 0x40000;
+
+    private final MockKernel host = MockKernel.host(KernelProfile.V6_12)
+            .device(EDU.toString(), device -> device.edu().group(27).cdev("vfio1")).start();
+
+    /** Throws when anything is left open, registered, bound, mapped or pinned. */
+    @AfterEach
+    void nothingIsLeft() {
+        host.close();
+    }
+
+    private Machine machine(Consumer<MockCpu> program) {
+        Machine machine = new Machine(host, MEMORY);
+        host.guest(machine.vm().fd().number()).program(0, program);
+        return machine;
+    }
+
+    @ParameterizedTest
+    @EnumSource(VfioInterface.class)
+    void aGuestUsesItsDevice(VfioInterface by) {
+        try (Machine machine = machine(MockMachineTest::useEdu)) {
+            machine.attach(EDU, by, SLOT);
+            assertThat(new GuestReports(machine, 4).run()).extracting(Report::value)
+                    .containsExactly(EduGuest.configAddress(SLOT), EduGuest.IDENTITY, 0x100, 0x1234567);
+        }
+    }
+
+    /** The mock's edu cannot be mapped, so the guest's accesses to its BAR come to the machine. */
+    private static void useEdu(MockCpu cpu) {
+        int config = find(cpu);
+        report(cpu, config);
+        writeConfig(cpu, config | ConfigSpace.BARS, BAR);
+        writeConfig(cpu, config | ConfigSpace.COMMAND, ConfigSpace.MEMORY_DECODING | ConfigSpace.BUS_MASTER);
+        report(cpu, (int) cpu.read(REGISTERS, 4));
+        cpu.write(EduGuest.SOURCE, 4, 0x1234567);
+        copy(cpu, EduGuest.SOURCE, BUFFER, 0x1);
+        copy(cpu, BUFFER, EduGuest.DESTINATION, 0x1 | 0x2 | 0x4);
+        cpu.halt();
+        report(cpu, (int) cpu.read(REGISTERS + 0x24, 4));
+        report(cpu, (int) cpu.read(EduGuest.DESTINATION, 4));
+    }
+
+    private static int find(MockCpu cpu) {
+        for (int slot = 0; slot < 32; slot++) {
+            cpu.out(PciBus.PORT, 4, EduGuest.configAddress(slot));
+            if (cpu.in(PciBus.PORT + 4, 4) == 0x11e81234) {
+                return EduGuest.configAddress(slot);
+            }
+        }
+        throw new AssertionError("the guest finds no device");
+    }
+
+    private static void writeConfig(MockCpu cpu, int address, int value) {
+        cpu.out(PciBus.PORT, 4, address);
+        cpu.out(PciBus.PORT + 4, 4, value);
+    }
+
+    private static void copy(MockCpu cpu, long from, long to, int command) {
+        cpu.write(REGISTERS + 0x80, 8, from);
+        cpu.write(REGISTERS + 0x88, 8, to);
+        cpu.write(REGISTERS + 0x90, 8, 4);
+        cpu.write(REGISTERS + 0x98, 8, command);
+    }
+
+    private static void report(MockCpu cpu, int value) {
+        cpu.out(GuestReports.PORT, 4, value);
+    }
+
+    @Test
+    void aGuestThatShutsDownIsAnError() {
+        try (Machine machine = machine(MockCpu::shutdown)) {
+            machine.attach(EDU, VfioInterface.CDEV, SLOT);
+            assertThatThrownBy(machine::run).isInstanceOf(GuestException.class).hasMessageContaining("triple fault");
+        }
+    }
+
+    /** Every call in turn fails once, and each time nothing is left. */
+    @ParameterizedTest
+    @EnumSource(VfioInterface.class)
+    void aMachineThatCannotBeMadeLeavesNothing(VfioInterface by) {
+        host.clearTrace();
+        int all = make(by);
+        int refused = 0;
+        for (int i = 1; i <= all; i++) {
+            host.failCall(i, Errno.EIO);
+            try {
+                make(by);
+            } catch (KvmVfioException expected) {
+                refused++;
+            }
+            assertThat(host.leaks()).as("call %d of %d", i, all).isEmpty();
+        }
+        assertThat(refused).as("some calls only ask, and may fail").isGreaterThan(all / 2);
+    }
+
+    /** Tells how many calls that took. */
+    private int make(VfioInterface by) {
+        try (Machine machine = new Machine(host, MEMORY)) {
+            machine.attach(EDU, by, SLOT);
+            return host.trace().size();
+        }
+    }
+}
