@@ -206,10 +206,17 @@ class NotModelledTest {
         return new Call(name, () -> kernel.ioctl(iommufd, request, calls.bytes(PAGE)));
     }
 
-    private List<Call> ofMemoryAndFiles() {
-        int anonymous = system_h.MAP_PRIVATE() | system_h.MAP_ANONYMOUS();
+    private int memfd() {
         int memfd = kernel.memfd("some", 0);
         kernel.ftruncate(memfd, PAGE);
+        return memfd;
+    }
+
+    private List<Call> ofMemoryAndFiles() {
+        int anonymous = system_h.MAP_PRIVATE() | system_h.MAP_ANONYMOUS();
+        int memfd = memfd();
+        int mapped = memfd();
+        kernel.mmap(PAGE, 3, system_h.MAP_SHARED(), mapped, 0);
         long memory = calls.mapMemory(2 * PAGE);
         return List.of(
                 new Call("mmap at a fixed address",
@@ -218,8 +225,10 @@ class NotModelledTest {
                         () -> kernel.mmap(1 << 21, 3,
                                 anonymous | system_h.MAP_HUGETLB() | system_h.MAP_NORESERVE(), -1, 0)),
                 new Call("munmap of a part of a mapping", () -> kernel.munmap(memory, PAGE)),
-                new Call("memfd_create with flags", () -> kernel.memfd("rare", 1 << 30)),
-                new Call("a memfd that changes its size", () -> kernel.ftruncate(memfd, 2 * PAGE)),
+                new Call("memfd_create with MFD_EXEC or MFD_NOEXEC_SEAL", () -> kernel.memfd("rare", 0x10)),
+                new Call("a mapped memfd that changes its size", () -> kernel.ftruncate(mapped, 2 * PAGE)),
+                new Call("a private mapping of a memfd",
+                        () -> kernel.mmap(PAGE, 3, system_h.MAP_PRIVATE(), memfd, 0)),
                 new Call("mmap beyond the end of a memfd",
                         () -> kernel.mmap(2 * PAGE, 3, system_h.MAP_SHARED(), memfd, 0)),
                 new Call("pread", () -> kernel.pread(memfd, calls.bytes(8), 0)),
