@@ -1,5 +1,41 @@
 /**
  * KVM: the system, virtual machines, virtual processors, devices that the kernel models, memory slots, and interrupts:
  * irqfds, ioeventfds and the table of GSI routes.
+ *
+ * <p>{@link dev.kvmvfio.kvm.Kvm} is an open {@code /dev/kvm}, and makes each {@link dev.kvmvfio.kvm.Vm}. A VM has memory
+ * by {@linkplain dev.kvmvfio.kvm.MemorySlot memory slots}, which can be read-only, or log the pages that the guest
+ * writes:
+ *
+ * {@snippet lang=java :
+ * try (Kvm kvm = Kvm.open();
+ *         Vm vm = kvm.createVm();
+ *         HostMemory ram = HostMemory.allocate(Kernel.linux(), 64 << 20);
+ *         MemorySlot slot = vm.addMemory(0, ram, SlotFlag.DIRTY_LOG)) {
+ *     BitSet written = slot.dirtyPages();
+ *     System.out.println(written.cardinality() + " pages since the last call");
+ * }
+ * }
+ *
+ * <p>A {@link dev.kvmvfio.kvm.Vcpu} is a platform thread with a loop. The frequent exits allocate nothing, and a kick from
+ * another thread is never lost:
+ *
+ * {@snippet lang=java :
+ * Vcpu vcpu = vm.createVcpu(0);
+ * vcpu.x86().setCpuid(kvm.supportedCpuid());
+ * vcpu.x86().updateRegs(regs -> kvm_regs.rip(regs, 0x1000));
+ * while (true) {
+ *     VcpuExit exit = vcpu.run();                         // KVM_RUN
+ *     switch (exit) {
+ *         case VcpuExit.PortWrite out when out.port() == 0x3f8 -> System.out.print((char) out.value());
+ *         case VcpuExit.PortRead in -> in.answer(0xff);
+ *         case VcpuExit.MmioRead read -> read.answer(0);
+ *         case VcpuExit.Interrupted _ -> System.out.println("another thread called kick()");
+ *         case VcpuExit.Shutdown _ -> {
+ *             return;
+ *         }
+ *         default -> throw vcpu.unhandled(exit);          // what the guest did, where, and what helps
+ *     }
+ * }
+ * }
  */
 package dev.kvmvfio.kvm;

@@ -90,6 +90,7 @@ class ExamplesTest {
         return "import static org.junit.jupiter.api.Assertions.*;\n" + JavaSource.imports() + """
                 import dev.kvmvfio.bindings.kvm.x86_64.*;
                 abstract class Example {
+                    MockKernel kernel;
                     Kvm kvm;
                     Vm vm;
                     Vcpu vcpu;

@@ -13,8 +13,10 @@ import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -26,6 +28,9 @@ import picocli.CommandLine;
 
 /** The commands on the mock: what they print, what they exit with, and what their JSON looks like. */
 class CommandsTest {
+    private static final int PICTURE_COLUMNS = 118;
+    private static final Pattern PICTURE_LINE = Pattern.compile("<text[^>]*>([^<]*)</text>");
+
     private final StringWriter out = new StringWriter();
     private final StringWriter err = new StringWriter();
     private final InputStream terminal = System.in;
@@ -107,6 +112,19 @@ class CommandsTest {
     void everyCommandHasHelp(String command) {
         assertThat(run(command + " --help")).isZero();
         assertThat(out.toString()).startsWith("Usage: kvm-vfio " + command).contains("-h, --help");
+    }
+
+    /** {@code scripts/pictures} draws them anew. */
+    @ParameterizedTest
+    @ValueSource(strings = {"list --mock", "attach --mock 0000:6a:01.0"})
+    void thePicturesShowWhatIsPrinted(String line) throws IOException {
+        assertThat(run(line)).isZero();
+        List<String> printed = out.toString().lines().filter(text -> !text.isEmpty())
+                .map(text -> text.substring(0, Math.min(text.length(), PICTURE_COLUMNS)).stripTrailing()).toList();
+        String picture = Files.readString(Path.of("pictures.d", line.split(" ")[0] + ".svg"));
+        assertThat(PICTURE_LINE.matcher(picture).results().skip(1)
+                .map(text -> text.group(1).replace('\u00a0', ' ').replace("&#45;", "-").stripTrailing()))
+                .containsExactlyElementsOf(printed);
     }
 
     /** What other programs rely on: members may be added, but none may go or change. */
