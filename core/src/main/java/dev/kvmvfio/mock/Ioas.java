@@ -18,7 +18,7 @@ final class Ioas extends IommufdObject implements Machine.Holder {
     private static final long LAST = -1L;
     private static final long HUGE_PAGE = 2 << 20;
 
-    private final IovaMap map = new IovaMap();
+    private final IovaMap map;
     private final Map<Object, List<Iommu.Range>> reserved = new LinkedHashMap<>();
     private final List<Hwpt> tables = new ArrayList<>();
     private List<Iommu.Range> allowed = List.of();
@@ -27,6 +27,7 @@ final class Ioas extends IommufdObject implements Machine.Holder {
 
     Ioas(IommufdFile file) {
         super(file);
+        map = new IovaMap(file.machine().profile());
         file.machine().add(this);
     }
 

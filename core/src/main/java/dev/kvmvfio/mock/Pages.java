@@ -78,7 +78,9 @@ final class Pages {
     private void find() {
         mapping = machine.process().addressSpace().covering(address, size);
         if (mapping == null) {
-            Refusal.when(!machine.userMemory().isMapped(address, size), EFAULT);
+            Mapping first = machine.process().addressSpace().covering(address, 1);
+            boolean leavesBar = first != null && first.ofDevice();
+            Refusal.when(leavesBar || !machine.userMemory().isMapped(address, size), EFAULT);
         } else {
             Refusal.when(forWriting && !mapping.writable() || mapping.ofDevice() && !allowsDevices, EFAULT);
             block = mapping.block().get();

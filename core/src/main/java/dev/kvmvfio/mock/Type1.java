@@ -28,13 +28,14 @@ final class Type1 implements Machine.Holder {
 
     private final Machine machine;
     private final boolean version2;
-    private final IovaMap map = new IovaMap();
+    private final IovaMap map;
     private final List<Iommu.Range> ranges;
     private boolean tracksDirtyPages;
 
     Type1(Machine machine, boolean version2) {
         this.machine = machine;
         this.version2 = version2;
+        this.map = new IovaMap(machine.profile());
         Iommu iommu = machine.iommu();
         this.ranges = Iommu.without(0, iommu.lastIova(), iommu.reserved());
         machine.add(this);

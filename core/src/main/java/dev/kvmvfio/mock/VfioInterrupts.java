@@ -264,7 +264,7 @@ final class VfioInterrupts {
         }
         Refusal.when(!on && enabled != NONE, EINVAL);
         if (request.dataKind() != DATA_EVENTFD) {
-            Refusal.when(!on || isBeyondVectors(request), EINVAL);
+            Refusal.when(!on || isBeyondVectors(request.start + request.count - 1), EINVAL);
             fire(request);
         } else if (on) {
             setMessages(request);
@@ -274,8 +274,8 @@ final class VfioInterrupts {
     }
 
     /** Older kernels know no more vectors than were enabled at first. */
-    private boolean isBeyondVectors(Request request) {
-        return !function.machine().profile().atLeast(KernelProfile.V6_12) && request.start + request.count > vectors;
+    private boolean isBeyondVectors(int vector) {
+        return !function.machine().profile().atLeast(KernelProfile.V6_12) && vector >= vectors;
     }
 
     private void fire(Request request) {
@@ -302,7 +302,8 @@ final class VfioInterrupts {
     private void setMessages(Request request) {
         int done = 0;
         try {
-            Refusal.when(isBeyondVectors(request), EINVAL);
+            Refusal.when(isBeyondVectors(request.start)
+                    || isBeyondVectors(request.start + request.count - 1), EINVAL);
             for (; done < request.count; done++) {
                 setMessage(request.start + done, request.fd(done));
             }
