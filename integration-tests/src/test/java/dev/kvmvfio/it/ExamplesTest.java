@@ -85,7 +85,7 @@ class ExamplesTest {
         }
     }
 
-    /** Statements stand in a test of a program that has a VM, on the mock where it says so, and its own way to attach a device. */
+    /** Statements stand in a test of a program that has a VM and its own way to attach a device. */
     private static String inTest(String statements) {
         return "import static org.junit.jupiter.api.Assertions.*;\n" + JavaSource.imports() + """
                 import dev.kvmvfio.bindings.kvm.x86_64.*;
@@ -94,7 +94,6 @@ class ExamplesTest {
                     Kvm kvm;
                     Vm vm;
                     Vcpu vcpu;
-                    MockKernel kernel;
 
                     abstract AutoCloseable attach(Kernel kernel, String address);
 
