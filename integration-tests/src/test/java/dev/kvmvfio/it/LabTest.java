@@ -91,8 +91,8 @@ class LabTest {
     private static Stream<DynamicNode> guest(String kernel) {
         Run run;
         try {
-            run = lab(List.of("--kernel", kernel, "--share", ROOT.resolve("integration-tests/target").toString()), "sh",
-                    "-c",
+            run = lab(List.of("--kernel", kernel, "--timeout", "1800", "--share",
+                    ROOT.resolve("integration-tests/target").toString()), "sh", "-c",
                     "exec java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC --enable-native-access=dev.kvmvfio,ALL-UNNAMED"
                             + " -Dinterfaces=" + String.join(",", interfacesOf(kernel))
                             + " --module-path $KVM_VFIO_LIB --add-modules dev.kvmvfio"

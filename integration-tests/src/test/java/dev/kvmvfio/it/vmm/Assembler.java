@@ -113,11 +113,11 @@ public final class Assembler {
         return this;
     }
 
-    public Assembler int32(int value) {
+    private Assembler int32(int value) {
         return bytes(value, value >> 8, value >> 16, value >> 24);
     }
 
-    public Assembler int64(long value) {
+    private Assembler int64(long value) {
         return int32((int) value).int32((int) (value >> 32));
     }
 
@@ -166,11 +166,6 @@ public final class Assembler {
         return registers(0x89, destination, source);
     }
 
-    /** {@code lea}: a label's address. */
-    public Assembler lea(Register destination, Label label) {
-        return bytes(rex(Long.BYTES, destination, Register.RAX), 0x8d, 0x05 | destination.low() << 3).distance(label);
-    }
-
     /** {@code mov} from memory; what is above a size of 1 or 2 stays as it was. */
     public Assembler load(int size, Register destination, Register base, int displacement) {
         return memory(size, 0x8a, destination, base, displacement);
@@ -189,10 +184,6 @@ public final class Assembler {
         return constant(0, destination, value);
     }
 
-    public Assembler or(Register destination, int value) {
-        return constant(1, destination, value);
-    }
-
     public Assembler and(Register destination, int value) {
         return constant(4, destination, value);
     }
@@ -201,12 +192,21 @@ public final class Assembler {
         return constant(5, destination, value);
     }
 
+    /** Moves the bits to the right, towards the lowest. */
+    public Assembler shr(Register destination, int bits) {
+        return bytes(rex(Long.BYTES, Register.RAX, destination), 0xc1, 0xe8 | destination.low(), bits);
+    }
+
     public Assembler cmp(Register left, int right) {
         return constant(7, left, right);
     }
 
     public Assembler cmp(Register left, Register right) {
         return registers(0x39, left, right);
+    }
+
+    public Assembler jmp(Register to) {
+        return bytes(rex(Integer.BYTES, Register.RAX, to), 0xff, 0xe0 | to.low());
     }
 
     public Assembler jmp(Label label) {
@@ -220,14 +220,6 @@ public final class Assembler {
 
     public Assembler jne(Label label) {
         return bytes(0x0f, 0x85).distance(label);
-    }
-
-    public Assembler call(Label label) {
-        return bytes(0xe8).distance(label);
-    }
-
-    public Assembler ret() {
-        return bytes(0xc3);
     }
 
     public Assembler push(Register source) {
@@ -266,16 +258,6 @@ public final class Assembler {
     /** Writes memory at RSI to the port in DX, RCX times. */
     public Assembler repOuts(int size) {
         return operandSize(size).bytes(0xf3, byteOrMore(0x6e, size));
-    }
-
-    /** The MSR in ECX to EDX:EAX. */
-    public Assembler rdmsr() {
-        return bytes(0x0f, 0x32);
-    }
-
-    /** EDX:EAX to the MSR in ECX. */
-    public Assembler wrmsr() {
-        return bytes(0x0f, 0x30);
     }
 
     /** Loads the table of interrupt handlers: ten bytes in memory, its size minus one and its address. */

@@ -46,7 +46,7 @@ final class ConfigSpace {
     }
 
     int read(int offset, int size) {
-        int value = isEmulated(offset, size) == size ? 0 : readDevice(offset, size);
+        int value = emulatedBytes(offset, size) == size ? 0 : readDevice(offset, size);
         for (int i = 0; i < size; i++) {
             if (emulated.get(offset + i)) {
                 int shift = Byte.SIZE * i;
@@ -56,8 +56,7 @@ final class ConfigSpace {
         return value;
     }
 
-    /** How many of these bytes are emulated. */
-    private int isEmulated(int offset, int size) {
+    private int emulatedBytes(int offset, int size) {
         return emulated.get(offset, offset + size).cardinality();
     }
 
@@ -72,7 +71,7 @@ final class ConfigSpace {
 
     /** The device gets a register whole, unless a part of it is emulated. */
     void write(int offset, int size, int value) {
-        if (isEmulated(offset, size) == 0) {
+        if (emulatedBytes(offset, size) == 0) {
             writeDevice(offset, size, value);
             return;
         }

@@ -7,21 +7,24 @@ import dev.kvmvfio.it.vmm.Assembler.Register;
 import java.util.List;
 
 /**
- * A guest that finds QEMU's edu device, places its BAR, and uses it first with INTx and then with MSI. Between
- * {@link #BEGIN} and {@link #END} it uses the device: memory, BAR and interrupts, but no port.
+ * A guest that finds QEMU's edu device, places its BAR, and uses it: with INTx, then with MSI, then at another place.
+ * Between {@link #BEGIN} and {@link #END} it uses the device: memory, BAR and interrupts, but no port.
  */
 final class EduGuest extends BareGuest {
     static final int BEGIN = 0xbe917;
     static final int END = 0xe4d;
     static final int NOT_FOUND = 0x404;
-    /** What it finds first, and what it finds each time that it has used the device. */
+    /** How many findings come before the first use, of each use, and where the BAR was before it moved. */
     static final int FINDINGS = 3;
     static final int FINDINGS_OF_USE = 6;
+    static final int FINDINGS_OF_MOVE = 1;
+    static final int USES = 3;
 
     static final int IDENTITY = 0x010000ed;
     static final int BAR_SIZE_ANSWER = -(1 << 20);
     static final long SOURCE = 0x100000;
-    static final long DESTINATION = 0x101000;
+    /** A page for each use. */
+    static final long DESTINATIONS = 0x101000;
     static final int PAGE = 0x1000;
     static final int LIVENESS = 0x12345678;
 
@@ -32,6 +35,7 @@ final class EduGuest extends BareGuest {
 
     private static final int EDU = 0x11e81234;
     private static final int BAR_ADDRESS = 0xe000_0000;
+    private static final int MOVED_BAR_ADDRESS = 0xe030_0000;
     private static final long BUFFER = 0x40000;
     private static final int START = 0x1;
     private static final int FROM_DEVICE = 0x2;
@@ -49,9 +53,11 @@ final class EduGuest extends BareGuest {
         report(CONFIG);
         placeBar();
         routeIntx();
-        useDevice();
+        useDevice(DESTINATIONS);
         enableMsi();
-        useDevice();
+        useDevice(DESTINATIONS + PAGE);
+        moveBar();
+        useDevice(DESTINATIONS + 2 * PAGE);
         code.jmp(end).place(none);
         report(NOT_FOUND);
         code.place(end);
@@ -70,12 +76,20 @@ final class EduGuest extends BareGuest {
 
     /** Reports what the BAR answers when it is asked for its size. */
     private void placeBar() {
-        writeConfig(null, 0x10, -1);
-        readConfig(null, 0x10);
+        writeConfig(null, ConfigSpace.BARS, -1);
+        readConfig(null, ConfigSpace.BARS);
         report(RAX);
-        writeConfig(null, 0x10, BAR_ADDRESS);
+        writeConfig(null, ConfigSpace.BARS, BAR_ADDRESS);
         writeConfig(null, ConfigSpace.COMMAND, ConfigSpace.MEMORY_DECODING | ConfigSpace.BUS_MASTER);
         code.mov(BAR, unsigned(BAR_ADDRESS));
+    }
+
+    /** While the device decodes memory. Reports what is left where the BAR was. */
+    private void moveBar() {
+        writeConfig(null, ConfigSpace.BARS, MOVED_BAR_ADDRESS);
+        code.load(4, RAX, BAR, 0);
+        report(RAX);
+        code.mov(BAR, unsigned(MOVED_BAR_ADDRESS));
     }
 
     /** Reports the interrupt line, which is the IO-APIC's pin. */
@@ -86,7 +100,7 @@ final class EduGuest extends BareGuest {
         routePin();
     }
 
-    /** Finds the capability, and programs its one message. */
+    /** Finds the capability, whose second byte says where the next one is, and programs its one message. */
     private void enableMsi() {
         Label next = code.newLabel();
         Label found = code.newLabel();
@@ -94,8 +108,7 @@ final class EduGuest extends BareGuest {
         code.place(next).and(RAX, 0xfc).mov(R8, RAX);
         readConfig(R8, 0);
         code.mov(RCX, RAX).and(RCX, 0xff).cmp(RCX, ConfigSpace.MSI).je(found);
-        // shr eax, 8: the second byte says where the next capability is.
-        code.bytes(0xc1, 0xe8, 8).jmp(next);
+        code.shr(RAX, 8).jmp(next);
         code.place(found);
         writeConfig(R8, 4, LOCAL_APIC);
         writeConfig(R8, 8, 0);
@@ -104,7 +117,7 @@ final class EduGuest extends BareGuest {
     }
 
     /** Reports the identity, the inverted liveness, how many interrupts were served and how many were spurious. */
-    private void useDevice() {
+    private void useDevice(long destination) {
         forgetInterrupts();
         report(BEGIN);
         code.load(4, R9, BAR, 0);
@@ -115,7 +128,7 @@ final class EduGuest extends BareGuest {
         }
         for (int i = 0; i < ROUNDS; i++) {
             copy(SOURCE, BUFFER, START | INTERRUPT);
-            copy(BUFFER, DESTINATION, START | FROM_DEVICE | INTERRUPT);
+            copy(BUFFER, destination, START | FROM_DEVICE | INTERRUPT);
         }
         report(END);
         List.of(R9, R10, SERVED, SPURIOUS).forEach(this::report);

@@ -5,7 +5,7 @@ import java.time.Duration;
 
 /** What a guest has written to its serial console; a test can wait for a line. */
 final class GuestConsole extends OutputStream {
-    private static final Duration PATIENCE = Duration.ofMinutes(4);
+    private static final Duration PATIENCE = Duration.ofMinutes(10);
 
     private final StringBuilder text = new StringBuilder();
 

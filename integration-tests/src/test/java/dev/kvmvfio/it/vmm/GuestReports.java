@@ -1,15 +1,17 @@
 package dev.kvmvfio.it.vmm;
 
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
+import java.util.concurrent.TimeUnit;
 
 /** A port where a guest of the tests tells what it found; the machine stops when it has told enough. */
 final class GuestReports implements PortDevice {
     static final int PORT = 0x600;
     private static final int PORTS = 4;
-    private static final Duration PATIENCE = Duration.ofMinutes(2);
+    private static final int PATIENCE_MINUTES = 10;
 
     /**
      * What the guest told.
@@ -30,11 +32,6 @@ final class GuestReports implements PortDevice {
     }
 
     @Override
-    public int read(int offset, int size) {
-        return 0;
-    }
-
-    @Override
     public void write(int offset, int size, int value) {
         reports.add(new Report(value, machine.exits()));
         if (reports.size() == enough) {
@@ -44,16 +41,13 @@ final class GuestReports implements PortDevice {
 
     /** Runs the machine, but not for ever. */
     List<Report> run() {
-        Thread watchdog = Thread.ofPlatform().daemon().start(() -> {
-            try {
-                Thread.sleep(PATIENCE);
-                machine.stop();
-            } catch (InterruptedException ended) {
-                Thread.currentThread().interrupt();
-            }
-        });
-        machine.run();
-        watchdog.interrupt();
+        Executor later = CompletableFuture.delayedExecutor(PATIENCE_MINUTES, TimeUnit.MINUTES);
+        CompletableFuture<Void> watchdog = CompletableFuture.runAsync(machine::stop, later);
+        try {
+            machine.run();
+        } finally {
+            watchdog.cancel(false);
+        }
         return reports;
     }
 }

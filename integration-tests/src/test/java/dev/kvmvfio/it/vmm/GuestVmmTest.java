@@ -12,8 +12,10 @@ import dev.kvmvfio.pci.PciAddress;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.HashMap;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -25,6 +27,9 @@ public class GuestVmmTest {
     private static final String INTERFACES = "dev.kvmvfio.it.GuestHost#interfaces";
     private static final long MEMORY = 4 << 20;
     private static final int SLOT = 3;
+    private static final int NOTHING = -1;
+    private static final int FINDINGS = EduGuest.FINDINGS + EduGuest.USES * EduGuest.FINDINGS_OF_USE
+            + EduGuest.FINDINGS_OF_MOVE;
     private static final PciAddress EDU = PciAddress.parse(GuestHost.EDU);
 
     @AfterEach
@@ -39,13 +44,17 @@ public class GuestVmmTest {
             machine.attach(EDU, by, SLOT);
             new EduGuest().load(machine);
             MemorySegment source = fill(machine);
-            List<Report> reports = new GuestReports(machine, EduGuest.FINDINGS + 2 * EduGuest.FINDINGS_OF_USE).run();
-            assertThat(reports).extracting(Report::value).startsWith(EduGuest.configAddress(SLOT),
+            Iterator<Report> reports = new GuestReports(machine, FINDINGS).run().iterator();
+            assertThat(values(reports, EduGuest.FINDINGS)).containsExactly(EduGuest.configAddress(SLOT),
                     EduGuest.BAR_SIZE_ANSWER, Machine.lineOf(SLOT));
-            assertUsed(reports.subList(3, 9));
-            assertUsed(reports.subList(9, 15));
-            assertThat(machine.ram().segment().asSlice(EduGuest.DESTINATION, EduGuest.PAGE).mismatch(source))
-                    .isEqualTo(-1);
+            assertUsed(reports);
+            assertUsed(reports);
+            assertThat(values(reports, EduGuest.FINDINGS_OF_MOVE)).containsExactly(NOTHING);
+            assertUsed(reports);
+            for (int use = 0; use < EduGuest.USES; use++) {
+                long destination = EduGuest.DESTINATIONS + (long) use * EduGuest.PAGE;
+                assertThat(machine.ram().segment().asSlice(destination, EduGuest.PAGE).mismatch(source)).isEqualTo(-1);
+            }
         }
     }
 
@@ -70,12 +79,20 @@ public class GuestVmmTest {
         return source;
     }
 
+    private static List<Integer> values(Iterator<Report> reports, int count) {
+        return Stream.generate(reports::next).limit(count).map(Report::value).toList();
+    }
+
     /** The exit between the first report and the second is the second report itself. */
-    private static void assertUsed(List<Report> use) {
-        assertThat(use).extracting(Report::value).containsExactly(EduGuest.BEGIN, EduGuest.END, EduGuest.IDENTITY,
+    private static void assertUsed(Iterator<Report> reports) {
+        Report begin = reports.next();
+        Report end = reports.next();
+        assertThat(begin.value()).isEqualTo(EduGuest.BEGIN);
+        assertThat(end.value()).isEqualTo(EduGuest.END);
+        assertThat(values(reports, EduGuest.FINDINGS_OF_USE - 2)).containsExactly(EduGuest.IDENTITY,
                 ~EduGuest.LIVENESS, EduGuest.INTERRUPTS, 0);
-        Map<String, Integer> exits = new HashMap<>(use.get(1).exits());
-        use.get(0).exits().forEach((kind, count) -> exits.merge(kind, -count, Integer::sum));
+        Map<String, Integer> exits = new HashMap<>(end.exits());
+        begin.exits().forEach((kind, count) -> exits.merge(kind, -count, Integer::sum));
         exits.values().removeIf(count -> count == 0);
         assertThat(exits).isEqualTo(Map.of("PortWrite", 1));
     }

@@ -1,6 +1,5 @@
 package dev.kvmvfio.it.vmm;
 
-import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kvm.Vm;
 import dev.kvmvfio.passthrough.IntxLine;
 import dev.kvmvfio.passthrough.MsiVectors;
@@ -35,7 +34,8 @@ final class Interrupts {
     private final int msiX;
     private final GuestMsiXTable table;
     private Kind kind = Kind.NONE;
-    private Handle connection;
+    private IntxLine line;
+    private MsiVectors vectors;
 
     /** Emulates the interrupt line and the control of MSI and MSI-X. */
     Interrupts(Vm vm, VfioDevice device, ConfigSpace config, int gsi) {
@@ -83,7 +83,7 @@ final class Interrupts {
     void writeTable(long position, int length, long value) {
         int vector = table.write(position, length, value);
         if (kind == Kind.MSIX) {
-            follow((MsiVectors) connection, vector);
+            followVector(vector);
         }
     }
 
@@ -92,20 +92,11 @@ final class Interrupts {
         Kind wanted = wanted();
         if (wanted != kind) {
             disconnect();
-            connection = switch (wanted) {
-                case INTX -> IntxLine.connect(vm, device, gsi);
-                case MSI -> MsiVectors.connect(vm, device.interrupt(Interrupt.MSI), 1);
-                case MSIX -> connectMsiX();
-                case NONE -> null;
-            };
-            kind = wanted;
+            connect(wanted);
         }
         switch (kind) {
-            case MSI -> ((MsiVectors) connection).program(0, msiAddress(), config.read(msiData(), Short.BYTES));
-            case MSIX -> {
-                MsiVectors vectors = (MsiVectors) connection;
-                IntStream.range(0, vectors.count()).forEach(vector -> follow(vectors, vector));
-            }
+            case MSI -> vectors.program(0, msiAddress(), config.read(msiData(), Short.BYTES));
+            case MSIX -> IntStream.range(0, vectors.count()).forEach(this::followVector);
             case INTX, NONE -> {
                 // There is no message.
             }
@@ -122,17 +113,27 @@ final class Interrupts {
         return config.read(ConfigSpace.INTERRUPT_PIN, 1) != 0 ? Kind.INTX : Kind.NONE;
     }
 
-    private void disconnect() {
-        if (connection != null) {
-            connection.close();
+    private void connect(Kind wanted) {
+        switch (wanted) {
+            case INTX -> line = IntxLine.connect(vm, device, gsi);
+            case MSI -> vectors = MsiVectors.connect(vm, device.interrupt(Interrupt.MSI), 1);
+            case MSIX -> vectors = MsiVectors.connect(vm, device.interrupt(Interrupt.MSIX), table.vectors());
+            case NONE -> {
+                // The device has no pin.
+            }
         }
+        kind = wanted;
     }
 
-    /** The guest begins with what it left masked. */
-    private MsiVectors connectMsiX() {
-        MsiVectors vectors = MsiVectors.connect(vm, device.interrupt(Interrupt.MSIX), table.vectors());
-        IntStream.range(0, vectors.count()).forEach(vectors::mask);
-        return vectors;
+    private void disconnect() {
+        switch (kind) {
+            case INTX -> line.close();
+            case MSI, MSIX -> vectors.close();
+            case NONE -> {
+                // Nothing is connected.
+            }
+        }
+        kind = Kind.NONE;
     }
 
     private long msiAddress() {
@@ -142,7 +143,7 @@ final class Interrupts {
                 : low;
     }
 
-    private void follow(MsiVectors vectors, int vector) {
+    private void followVector(int vector) {
         boolean masked = table.isMasked(vector) || (config.read(msiX + CONTROL, Short.BYTES) & MSIX_MASK_ALL) != 0;
         if (masked) {
             vectors.mask(vector);

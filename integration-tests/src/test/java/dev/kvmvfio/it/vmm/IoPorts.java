@@ -6,7 +6,7 @@ import java.util.TreeMap;
 
 /** Which device is at which I/O port. Nothing is at the others: they read as ones, and swallow what is written. */
 final class IoPorts {
-    private static final int NOTHING = -1;
+    static final int NOTHING = -1;
 
     private record Range(int last, PortDevice device) {
     }

@@ -4,17 +4,21 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvmvfio.it.GuestHost;
+import dev.kvmvfio.it.vmm.Assembler.Register;
 import dev.kvmvfio.it.vmm.GuestReports.Report;
 import dev.kvmvfio.kernel.EventFd;
 import dev.kvmvfio.kernel.GuestException;
 import dev.kvmvfio.kernel.Kernel;
+import java.lang.foreign.ValueLayout;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 /** What the machine does without a device, on any real KVM. */
 abstract class LonelyGuestContract {
     private static final long MEMORY = 4 << 20;
+    private static final long RUNNING = 0x100000;
     private static final int MESSAGE_ADDRESS = BareGuest.LOCAL_APIC;
 
     private final List<String> heldBefore = GuestHost.held();
@@ -38,20 +42,12 @@ abstract class LonelyGuestContract {
     }
 
     private PortDevice bell(EventFd pin) {
-        return new PortDevice() {
-            @Override
-            public int read(int offset, int size) {
-                return 0;
-            }
-
-            @Override
-            public void write(int offset, int size, int value) {
-                switch (value) {
-                    case LonelyGuest.RING_PIN -> pin.signal();
-                    case LonelyGuest.RING_MESSAGE -> machine.vm().signalMsi(Integer.toUnsignedLong(MESSAGE_ADDRESS),
-                            BareGuest.MSI_VECTOR);
-                    default -> throw new AssertionError(value);
-                }
+        return (_, _, value) -> {
+            switch (value) {
+                case LonelyGuest.RING_PIN -> pin.signal();
+                case LonelyGuest.RING_MESSAGE ->
+                    machine.vm().signalMsi(Integer.toUnsignedLong(MESSAGE_ADDRESS), BareGuest.MSI_VECTOR);
+                default -> throw new AssertionError(value);
             }
         };
     }
@@ -69,25 +65,28 @@ abstract class LonelyGuestContract {
     @Test
     void anExitThatTheMachineDoesNotHandleIsAnError() {
         try (machine) {
-            // jmp rax
             BareGuest.load(machine,
-                    BareGuest.newProgram().mov(Assembler.Register.RAX, 0xd000_0000L).bytes(0xff, 0xe0));
+                    BareGuest.newProgram().mov(Register.RAX, 0xd000_0000L).jmp(Register.RAX));
             assertThatThrownBy(machine::run).isInstanceOf(GuestException.class)
                     .hasMessageContaining("could not be emulated").hasMessageContaining("rip 0xd0000000");
         }
     }
 
+    /** The guest says by its memory that it runs, since it does not leave by itself after that. */
     @Test
     void aMachineIsStoppedFromAnotherThread() throws InterruptedException {
         try (machine) {
             Assembler program = BareGuest.newProgram();
+            program.mov(Register.RDI, RUNNING).mov(Register.RAX, 1).store(4, Register.RDI, 0, Register.RAX);
             program.jmp(program.here());
             BareGuest.load(machine, program);
             Thread runner = Thread.ofPlatform().start(machine::run);
-            Thread.sleep(100);
+            while (runner.isAlive() && machine.ram().segment().get(ValueLayout.JAVA_INT, RUNNING) == 0) {
+                Thread.sleep(10);
+            }
             machine.stop();
             runner.join();
-            assertThat(machine.exits()).containsKey("Interrupted");
+            assertThat(machine.exits()).isEqualTo(Map.of("Interrupted", 1));
         }
     }
 }

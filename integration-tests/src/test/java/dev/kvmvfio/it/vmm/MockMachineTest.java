@@ -25,9 +25,13 @@ class MockMachineTest {
     private static final PciAddress EDU = PciAddress.parse("0000:6b:00.0");
     private static final long MEMORY = 4 << 20;
     private static final int SLOT = 2;
+    private static final int CONFIG = BareGuest.configAddress(SLOT);
     private static final int BAR = 0xe000_0000;
     private static final long REGISTERS = Integer.toUnsignedLong(BAR);
     private static final long BUFFER = 0x40000;
+    private static final int DMA_IS_DONE = 0x100;
+    private static final int UNPLUG = 0x620;
+    private static final int PLUG = 0x621;
 
     private final MockKernel host = MockKernel.host(KernelProfile.V6_12)
             .device(EDU.toString(), device -> device.edu().group(27).cdev("vfio1")).start();
@@ -44,43 +48,45 @@ class MockMachineTest {
         return machine;
     }
 
+    /** The guest asks for its device to be taken away and to be brought back, and uses it before and after. */
     @ParameterizedTest
     @EnumSource(VfioInterface.class)
     void aGuestUsesItsDevice(VfioInterface by) {
-        try (Machine machine = machine(MockMachineTest::useEdu)) {
-            machine.attach(EDU, by, SLOT);
-            assertThat(new GuestReports(machine, 4).run()).extracting(Report::value)
-                    .containsExactly(EduGuest.configAddress(SLOT), EduGuest.IDENTITY, 0x100, 0x1234567);
+        try (Machine machine = machine(MockMachineTest::useEduTwice)) {
+            AssignedDevice device = machine.attach(EDU, by, SLOT);
+            machine.ports().add(UNPLUG, 1, (_, _, _) -> machine.detach(device));
+            machine.ports().add(PLUG, 1, (_, _, _) -> machine.attach(EDU, by, SLOT));
+            assertThat(new GuestReports(machine, 7).run()).extracting(Report::value).containsExactly(
+                    EduGuest.IDENTITY, DMA_IS_DONE, 0x1234567, IoPorts.NOTHING,
+                    EduGuest.IDENTITY, DMA_IS_DONE, 0x7654321);
         }
+    }
+
+    private static void useEduTwice(MockCpu cpu) {
+        useEdu(cpu, 0x1234567);
+        cpu.out(UNPLUG, 1, 0);
+        cpu.out(PciBus.PORT, 4, CONFIG);
+        report(cpu, cpu.in(PciBus.PORT + 4, 4));
+        cpu.out(PLUG, 1, 0);
+        useEdu(cpu, 0x7654321);
     }
 
     /** The mock's edu cannot be mapped, so the guest's accesses to its BAR come to the machine. */
-    private static void useEdu(MockCpu cpu) {
-        int config = find(cpu);
-        report(cpu, config);
-        writeConfig(cpu, config | ConfigSpace.BARS, BAR);
-        writeConfig(cpu, config | ConfigSpace.COMMAND, ConfigSpace.MEMORY_DECODING | ConfigSpace.BUS_MASTER);
+    private static void useEdu(MockCpu cpu, int value) {
+        writeConfig(cpu, ConfigSpace.BARS, BAR);
+        writeConfig(cpu, ConfigSpace.COMMAND, ConfigSpace.MEMORY_DECODING | ConfigSpace.BUS_MASTER);
         report(cpu, (int) cpu.read(REGISTERS, 4));
-        cpu.write(EduGuest.SOURCE, 4, 0x1234567);
+        cpu.write(EduGuest.SOURCE, 4, value);
         copy(cpu, EduGuest.SOURCE, BUFFER, 0x1);
-        copy(cpu, BUFFER, EduGuest.DESTINATION, 0x1 | 0x2 | 0x4);
+        copy(cpu, BUFFER, EduGuest.DESTINATIONS, 0x1 | 0x2 | 0x4);
         cpu.halt();
         report(cpu, (int) cpu.read(REGISTERS + 0x24, 4));
-        report(cpu, (int) cpu.read(EduGuest.DESTINATION, 4));
+        cpu.write(REGISTERS + 0x64, 4, DMA_IS_DONE);
+        report(cpu, (int) cpu.read(EduGuest.DESTINATIONS, 4));
     }
 
-    private static int find(MockCpu cpu) {
-        for (int slot = 0; slot < 32; slot++) {
-            cpu.out(PciBus.PORT, 4, EduGuest.configAddress(slot));
-            if (cpu.in(PciBus.PORT + 4, 4) == 0x11e81234) {
-                return EduGuest.configAddress(slot);
-            }
-        }
-        throw new AssertionError("the guest finds no device");
-    }
-
-    private static void writeConfig(MockCpu cpu, int address, int value) {
-        cpu.out(PciBus.PORT, 4, address);
+    private static void writeConfig(MockCpu cpu, int register, int value) {
+        cpu.out(PciBus.PORT, 4, CONFIG | register);
         cpu.out(PciBus.PORT + 4, 4, value);
     }
 
@@ -119,6 +125,7 @@ class MockMachineTest {
             }
             assertThat(host.leaks()).as("call %d of %d", i, all).isEmpty();
         }
+        make(by);
         assertThat(refused).as("some calls only ask, and may fail").isGreaterThan(all / 2);
     }
 

@@ -13,7 +13,6 @@ final class PciBus implements PortDevice {
     private static final int DATA = 4;
     private static final int ENABLE = 1 << 31;
     private static final int OTHER_BUS_OR_FUNCTION = 0xff0700;
-    private static final int NOTHING = -1;
     private static final int SLOTS = 32;
 
     private final Map<Integer, AssignedDevice> devices = new TreeMap<>();
@@ -33,28 +32,34 @@ final class PciBus implements PortDevice {
 
     @Override
     public synchronized int read(int offset, int size) {
-        if (offset < DATA) {
-            return size == Integer.BYTES ? address : NOTHING;
+        if (isAddress(offset, size)) {
+            return address;
         }
-        AssignedDevice device = addressed();
-        return device == null ? NOTHING : device.config().read(register(offset), size);
+        AssignedDevice device = addressed(offset, size);
+        return device == null ? IoPorts.NOTHING : device.config().read(register(offset), size);
     }
 
     @Override
     public synchronized void write(int offset, int size, int value) {
-        if (offset >= DATA) {
-            AssignedDevice device = addressed();
-            if (device != null) {
-                device.writeConfig(register(offset), size, value);
-            }
-        } else if (offset == 0 && size == Integer.BYTES) {
+        if (isAddress(offset, size)) {
             address = value;
+            return;
+        }
+        AssignedDevice device = addressed(offset, size);
+        if (device != null) {
+            device.writeConfig(register(offset), size, value);
         }
     }
 
-    private AssignedDevice addressed() {
+    private static boolean isAddress(int offset, int size) {
+        return offset == 0 && size == Integer.BYTES;
+    }
+
+    /** Whose data an access of the data port is, or null: also when it reaches beyond the port. */
+    private AssignedDevice addressed(int offset, int size) {
+        boolean data = offset >= DATA && offset + size <= PORTS;
         boolean here = (address & (ENABLE | OTHER_BUS_OR_FUNCTION)) == ENABLE;
-        return here ? devices.get(address >> 11 & SLOTS - 1) : null;
+        return data && here ? devices.get(address >> 11 & SLOTS - 1) : null;
     }
 
     private int register(int offset) {
@@ -64,7 +69,7 @@ final class PciBus implements PortDevice {
     /** A read of a guest-physical address that no memory slot covers. */
     synchronized long readMemory(long guestAddress, int length) {
         AssignedDevice device = at(guestAddress);
-        return device == null ? NOTHING : device.readMemory(guestAddress, length);
+        return device == null ? IoPorts.NOTHING : device.readMemory(guestAddress, length);
     }
 
     synchronized void writeMemory(long guestAddress, int length, long value) {

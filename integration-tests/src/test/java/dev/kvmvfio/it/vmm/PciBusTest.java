@@ -100,6 +100,9 @@ class PciBusTest {
         assertThat(bus.read(4, 4)).as("another function").isEqualTo(-1);
         bus.write(0, 4, SLOT << 11);
         assertThat(bus.read(4, 4)).as("not enabled").isEqualTo(-1);
+        bus.write(0, 4, 1 << 31 | SLOT << 11 | 0xfc);
+        assertThat(bus.read(6, 4)).as("beyond the ports").isEqualTo(-1);
+        bus.write(6, 4, 0);
         assertThatThrownBy(() -> bus.plug(SLOT, device)).isInstanceOf(IllegalArgumentException.class);
         bus.unplug(device);
         assertThat(read(SLOT, 0, 4)).isEqualTo(-1);
