@@ -7,6 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /** What the tests know of the machine that they run in. */
@@ -24,6 +25,9 @@ public final class GuestHost {
     /** A device that no driver has. */
     public static final String UNBOUND = "0000:00:06.0";
 
+    private static final Pattern HELD = Pattern.compile(
+            "/dev/(kvm|vfio|iommu).*|anon_inode:.*(kvm|vfio|iommu|eventfd).*|/memfd:guest.*");
+
     private GuestHost() {
     }
 
@@ -32,13 +36,12 @@ public final class GuestHost {
         return Arrays.stream(System.getProperty("interfaces").split(",")).map(VfioInterface::valueOf);
     }
 
-    /** What this process has open and mapped of KVM, VFIO and iommufd. */
+    /** What this process has open and mapped of KVM, VFIO and iommufd, its eventfds and the memory of its guests. */
     public static List<String> held() {
         try (Stream<Path> files = Files.list(Path.of("/proc/self/fd"));
                 Stream<String> maps = Files.lines(Path.of("/proc/self/maps"))) {
-            return Stream.concat(files.map(GuestHost::target), maps)
-                    .filter(line -> line.matches(".*(kvm|vfio|iommu).*"))
-                    .filter(line -> !line.contains("/kvm-vfio")).sorted().toList();
+            return Stream.concat(files.map(GuestHost::target), maps.map(map -> map.split(" +", 6)[5]))
+                    .filter(name -> HELD.matcher(name).matches()).sorted().toList();
         } catch (IOException failure) {
             throw new UncheckedIOException(failure);
         }

@@ -32,7 +32,7 @@ class RealInterruptsTest {
     private static final long APIC_1 = 0xfee0_1000L;
     private static final int GSI = 5;
 
-    private final List<String> heldBefore = RealKvmTest.held();
+    private final List<String> heldBefore = GuestHost.held();
     private final WatchedKernel kernel = new WatchedKernel(Kernel.linux());
     private final Kvm kvm = Kvm.open(kernel);
     private final Vm vm = kvm.createVm();
@@ -44,7 +44,7 @@ class RealInterruptsTest {
         kvm.close();
         eventFd.close();
         resample.close();
-        assertThat(RealKvmTest.held()).isEqualTo(heldBefore);
+        assertThat(GuestHost.held()).isEqualTo(heldBefore);
     }
 
     private static void assertRefused(Errno errno, String message, ThrowingCallable call) {

@@ -20,16 +20,11 @@ import dev.kvmvfio.kvm.SlotFlag;
 import dev.kvmvfio.kvm.Vcpu;
 import dev.kvmvfio.kvm.Vm;
 import dev.kvmvfio.vfio.KvmVfioDevice;
-import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.reflect.Proxy;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.List;
-import java.util.stream.Stream;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
@@ -46,7 +41,7 @@ class RealKvmTest {
     private static final int FILE_DEL = kvm_h.KVM_DEV_VFIO_FILE_DEL();
     private static final int NOT_OPEN = 1_000_000;
 
-    private final List<String> heldBefore = held();
+    private final List<String> heldBefore = GuestHost.held();
     private final WatchedKernel kernel = new WatchedKernel(Kernel.linux());
     private final Kvm kvm = Kvm.open(kernel);
     private final Vm vm = kvm.createVm();
@@ -54,25 +49,7 @@ class RealKvmTest {
     @AfterEach
     void nothingIsLeft() {
         kvm.close();
-        assertThat(held()).isEqualTo(heldBefore);
-    }
-
-    /** The files of KVM, and the eventfds, that this process has open. */
-    static List<String> held() {
-        try (Stream<Path> files = Files.list(Path.of("/proc/self/fd"))) {
-            return files.map(RealKvmTest::target).filter(name -> name.matches("/dev/kvm|anon_inode:.*(kvm|eventfd).*"))
-                    .sorted().toList();
-        } catch (IOException failure) {
-            throw new UncheckedIOException(failure);
-        }
-    }
-
-    private static String target(Path link) {
-        try {
-            return Files.readSymbolicLink(link).toString();
-        } catch (IOException closedMeanwhile) {
-            return "";
-        }
+        assertThat(GuestHost.held()).isEqualTo(heldBefore);
     }
 
     private static void assertRefused(Errno errno, String message, ThrowingCallable call) {
@@ -129,17 +106,17 @@ class RealKvmTest {
     void createsVcpus() {
         assertThat(vm.createVcpu(0).id()).isZero();
         assertThat(vm.createVcpu(1).id()).isEqualTo(1);
-        assertThat(held()).contains("anon_inode:kvm-vcpu:0", "anon_inode:kvm-vcpu:1");
+        assertThat(GuestHost.held()).contains("anon_inode:kvm-vcpu:0", "anon_inode:kvm-vcpu:1");
         assertRefused(Errno.EEXIST, "{id=1}", () -> vm.createVcpu(1));
         assertRefused(Errno.EINVAL, "{id=-1}", () -> vm.createVcpu(-1));
     }
 
     @Test
     void askingForADeviceOpensNothing() {
-        List<String> before = held();
+        List<String> before = GuestHost.held();
         assertThat(vm.supports(KvmDeviceType.VFIO)).isTrue();
         assertThat(vm.supports(KvmDeviceType.ARM_VGIC_V3)).isFalse();
-        assertThat(held()).isEqualTo(before);
+        assertThat(GuestHost.held()).isEqualTo(before);
         vm.createDevice(KvmDeviceType.VFIO);
         assertThat(vm.supports(KvmDeviceType.VFIO)).isTrue();
     }
@@ -147,7 +124,7 @@ class RealKvmTest {
     @Test
     void aVmHasOneVfioDeviceAtATime() {
         KvmVfioDevice first = KvmVfioDevice.create(vm);
-        assertThat(held()).contains("anon_inode:kvm-vfio");
+        assertThat(GuestHost.held()).contains("anon_inode:kvm-vfio");
         assertRefused(Errno.EBUSY, "This VM has one already and cannot have a second", () -> KvmVfioDevice.create(vm));
         KvmVfioDevice.create(kvm.createVm());
         first.close();
@@ -305,7 +282,7 @@ class RealKvmTest {
         KvmVfioDevice device = KvmVfioDevice.create(vm);
         vm.close();
         assertThat(List.of(slot, vcpu, device)).noneMatch(handle -> handle.isOpen());
-        assertThat(held()).noneMatch(name -> name.contains("kvm-"));
+        assertThat(GuestHost.held()).noneMatch(name -> name.contains("kvm-"));
         assertThat(ram.isOpen()).isTrue();
         ram.close();
         List.of(device, vcpu, slot, vm).forEach(handle -> handle.close());
@@ -316,10 +293,10 @@ class RealKvmTest {
     void aDeviceOutlivesTheFileOfItsVm() {
         KvmDevice device = vm.createDevice(KvmDeviceType.VFIO);
         vm.fd().close();
-        assertThat(held()).doesNotContain("anon_inode:kvm-vm").contains("anon_inode:kvm-vfio");
+        assertThat(GuestHost.held()).doesNotContain("anon_inode:kvm-vm").contains("anon_inode:kvm-vfio");
         assertThat(device.hasAttr(FILE, FILE_ADD)).isTrue();
         device.close();
-        assertThat(held()).noneMatch(name -> name.contains("kvm-"));
+        assertThat(GuestHost.held()).noneMatch(name -> name.contains("kvm-"));
     }
 
     @Test
@@ -358,12 +335,12 @@ class RealKvmTest {
 
     @Test
     void aHundredVmsLeaveNothing() {
-        List<String> before = held();
+        List<String> before = GuestHost.held();
         for (int i = 0; i < 100; i++) {
             Vm another = kvm.createVm();
             KvmVfioDevice.create(another);
             another.close();
         }
-        assertThat(held()).isEqualTo(before);
+        assertThat(GuestHost.held()).isEqualTo(before);
     }
 }

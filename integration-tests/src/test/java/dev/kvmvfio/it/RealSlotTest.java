@@ -9,16 +9,13 @@ import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kvm.MemorySlot;
 import dev.kvmvfio.kvm.Vcpu;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.IntStream;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -33,32 +30,13 @@ class RealSlotTest extends SlotContract {
 
     @Override
     Kernel start() {
-        heldBefore = held();
+        heldBefore = GuestHost.held();
         return Kernel.linux();
     }
 
     @Override
     void assertNothingLeft() {
-        assertThat(held()).isEqualTo(heldBefore);
-    }
-
-    /** The files of KVM, and the memfds, that this process has open or mapped. */
-    private static List<String> held() {
-        try (Stream<Path> files = Files.list(Path.of("/proc/self/fd"));
-                Stream<String> maps = Files.lines(Path.of("/proc/self/maps"))) {
-            return Stream.concat(files.map(RealSlotTest::target), maps.map(map -> map.replaceFirst("^[^/]*", "")))
-                    .filter(name -> name.matches("/dev/kvm|anon_inode:.*kvm.*|/memfd:guest.*")).sorted().toList();
-        } catch (IOException failure) {
-            throw new UncheckedIOException(failure);
-        }
-    }
-
-    private static String target(Path link) {
-        try {
-            return Files.readSymbolicLink(link).toString();
-        } catch (IOException closedMeanwhile) {
-            return "";
-        }
+        assertThat(GuestHost.held()).isEqualTo(heldBefore);
     }
 
     /** A processor starts in real mode just below 4 GiB: it stores a byte and halts. */
