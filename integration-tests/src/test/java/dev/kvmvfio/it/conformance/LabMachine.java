@@ -33,14 +33,12 @@ final class LabMachine {
     }
 
     static MockKernel start(KernelProfile profile) {
-        // The kernel's own choice, and seen in the answers.
-        int shared = profile == KernelProfile.V7_2 ? 5 : 11;
         return MockKernel.host(profile).addressBits(ADDRESS_BITS)
                 .device(EDU, d -> d.edu().group(3))
-                .device(SHARED_EDU, d -> d.edu().group(shared).behindBridge())
+                .device(SHARED_EDU, d -> d.edu().group(11).behindBridge())
                 .device(SIBLING,
                         d -> d.id(0x1af4, 0x1005).subsystem(0x1af4, 4).classCode(0x00ff00).withoutExpress()
-                                .group(shared)
+                                .group(11)
                                 .behindBridge().ioBar(0, 32)
                                 .bar(1, 4096).bar64(4, 1 << 14).msiX(2, 1, 0).withoutReset())
                 .start();
