@@ -24,16 +24,16 @@
  * vcpu.x86().setCpuid(kvm.supportedCpuid());
  * vcpu.x86().updateRegs(regs -> kvm_regs.rip(regs, 0x1000));
  * while (true) {
- *     VcpuExit exit = vcpu.run();                         // KVM_RUN
+ *     VcpuExit exit = vcpu.run();                // KVM_RUN
  *     switch (exit) {
- *         case VcpuExit.PortWrite out when out.port() == 0x3f8 -> System.out.print((char) out.value());
+ *         case VcpuExit.PortWrite out when out.port() == 0x3f8 -> System.out.write(out.value());
  *         case VcpuExit.PortRead in -> in.answer(0xff);
  *         case VcpuExit.MmioRead read -> read.answer(0);
  *         case VcpuExit.Interrupted _ -> System.out.println("another thread called kick()");
  *         case VcpuExit.Shutdown _ -> {
  *             return;
  *         }
- *         default -> throw vcpu.unhandled(exit);          // what the guest did, where, and what helps
+ *         default -> throw vcpu.unhandled(exit); // what the guest did, where, and what helps
  *     }
  * }
  * }

@@ -8,15 +8,17 @@
  * {@snippet lang=java :
  * try (Kvm kvm = Kvm.open();
  *         Vm vm = kvm.createVm();
- *         HostMemory ram = HostMemory.of(Kernel.linux(), 1L << 30).memfd("guest").hugePages(HugePages.SIZE_2M).allocate();
+ *         HostMemory ram = HostMemory.of(Kernel.linux(), 1L << 30)
+ *                 .memfd("guest").hugePages(HugePages.SIZE_2M).allocate();
  *         HostMemory more = HostMemory.allocate(Kernel.linux(), 64 << 20);
  *         GuestMemory memory = GuestMemory.of(vm)) {
  *     memory.add(0, ram);
  *     Passthrough attached = Passthrough.of("0000:6a:01.0").memory(memory).attach(vm);
- *     GuestMemory.Block block = memory.add(1L << 32, more, SlotFlag.DIRTY_LOG);    // the device reaches it too
+ *     // The device reaches it too.
+ *     GuestMemory.Block block = memory.add(1L << 32, more, SlotFlag.DIRTY_LOG);
  *     BitSet written = block.slot().dirtyPages();
  *     GuestBar bar = GuestBar.of(vm, attached.device().region(Region.BAR0));
- *     bar.place(0xe000_0000L);                        // and again, when the guest moves it
+ *     bar.place(0xe000_0000L);         // and again, when the guest moves it
  *     block.close();
  * }
  * }
@@ -26,13 +28,13 @@
  *
  * {@snippet lang=java :
  * try (Kvm kvm = Kvm.open(); Vm vm = kvm.createVm()) {
- *     vm.createIrqchip();                                              // before the first vCPU
+ *     vm.createIrqchip();                         // before the first vCPU
  *     VfioDevice device = Passthrough.of("0000:6a:01.0").attach(vm).device();
- *     IntxLine line = IntxLine.connect(vm, device, 11);                // GSI 11, with resample
- *     line.close();                                                    // the guest chose MSI-X
+ *     IntxLine line = IntxLine.connect(vm, device, 11); // GSI 11, with resample
+ *     line.close();                               // the guest chose MSI-X
  *     MsiVectors vectors = MsiVectors.connect(vm, device.interrupt(Interrupt.MSIX), 4);
- *     vectors.program(3, 0xfee0_0000L, 0x41);                          // it wrote an entry of the MSI-X table
- *     vectors.mask(3);                                                 // what fires now waits
+ *     vectors.program(3, 0xfee0_0000L, 0x41);     // it wrote an entry of its table
+ *     vectors.mask(3);                            // what fires now waits
  *     vectors.unmask(3);
  * }
  * }
