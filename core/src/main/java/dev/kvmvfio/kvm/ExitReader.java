@@ -8,7 +8,8 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Makes the views of a vCPU's {@code struct kvm_run} once, and tells after each run which of them counts. The fields that are used here are at the same place on every architecture.
+ * Makes the views of a vCPU's {@code struct kvm_run} once, and tells after each run which of them counts. The fields
+ * that are used here are at the same place on every architecture.
  */
 final class ExitReader {
     private static final int IO = kvm_h.KVM_EXIT_IO();

@@ -41,7 +41,9 @@ import java.util.concurrent.locks.LockSupport;
  * }</pre>
  *
  * <p><b>Thread-safety:</b> {@link #run()} is for the vCPU's thread, as are the exits; all other methods may be called
- * from any thread. Closing, also of the VM, makes a {@code run()} on another thread leave, and waits for that.
+ * from any thread. Those that make a call on the vCPU, such as for its registers, wait while the guest runs, because
+ * the kernel makes one call at a time on a vCPU. Closing, also of the VM, makes a {@code run()} on another thread leave,
+ * and waits for that.
  */
 public final class Vcpu extends KvmFile {
     private static final Ioctl RUN = new Ioctl("KVM_RUN", kvm_h.KVM_RUN());

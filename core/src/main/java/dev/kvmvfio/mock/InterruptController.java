@@ -2,6 +2,7 @@ package dev.kvmvfio.mock;
 
 import static dev.kvmvfio.kernel.Errno.EEXIST;
 import static dev.kvmvfio.kernel.Errno.EINVAL;
+import static dev.kvmvfio.kernel.Errno.ENOENT;
 import static dev.kvmvfio.kernel.Errno.ENXIO;
 import static dev.kvmvfio.kernel.Errno.EPERM;
 
@@ -10,6 +11,7 @@ import dev.kvmvfio.bindings.kvm.kvm_irq_level;
 import dev.kvmvfio.bindings.kvm.kvm_irq_routing;
 import dev.kvmvfio.bindings.kvm.kvm_irq_routing_entry;
 import dev.kvmvfio.bindings.kvm.kvm_msi;
+import dev.kvmvfio.bindings.kvm.kvm_pit_config;
 import java.lang.foreign.MemorySegment;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -20,6 +22,12 @@ import java.util.Set;
 final class InterruptController {
     private static final int DELIVERY_MODE = 0x700;
     private static final int MOST_RESERVED_PINS = 4096;
+    private static final Set<Long> PIC_PORTS = Set.of(0x20L, 0x21L, 0xa0L, 0xa1L, 0x4d0L, 0x4d1L);
+    private static final Set<Long> PIT_PORTS = Set.of(0x40L, 0x41L, 0x42L, 0x43L);
+    private static final long APIC = 0xfee0_0000L;
+    private static final long APIC_REGISTERS = 0xfff;
+    private static final long IOAPIC = 0xfec0_0000L;
+    private static final long IOAPIC_REGISTERS = 0xff;
 
     private final Vm vm;
     private final Set<Integer> raised = new HashSet<>();
@@ -27,6 +35,7 @@ final class InterruptController {
     private long arrived;
     private InterruptRoutes routes;
     private boolean split;
+    private boolean pit;
 
     InterruptController(Vm vm) {
         this.vm = vm;
@@ -55,6 +64,22 @@ final class InterruptController {
         split = true;
         routes = new InterruptRoutes(true);
         return 0;
+    }
+
+    long createPit(Argument argument) {
+        argument.read(0, kvm_pit_config.sizeof());
+        Refusal.when(pit, EEXIST);
+        Refusal.when(!hasChips() && vm.machine().profile().atLeast(KernelProfile.V6_12), ENOENT);
+        pit = true;
+        return 0;
+    }
+
+    /** Whether what a guest does at an address is for one of the chips. */
+    boolean hasRegister(boolean port, long address) {
+        if (port) {
+            return hasChips() && PIC_PORTS.contains(address) || pit && PIT_PORTS.contains(address);
+        }
+        return exists() && (address & ~APIC_REGISTERS) == APIC || hasChips() && (address & ~IOAPIC_REGISTERS) == IOAPIC;
     }
 
     long setRoutes(Argument argument) {

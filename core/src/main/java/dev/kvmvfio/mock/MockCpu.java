@@ -7,7 +7,6 @@ import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
 
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_run;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
@@ -31,12 +30,10 @@ import java.util.function.Supplier;
  * <p><b>Thread-safety:</b> for the guest's code only, which has a thread of its own.
  */
 public final class MockCpu {
-    private static final int RUN_SIZE = KvmFile.VCPU_MMAP_SIZE;
     private static final long PORT_DATA = PhysicalMemory.PAGE;
 
     private final Vm vm;
     private final Machine machine;
-    private final Processor processor;
     private final MemorySegment run;
     private final Thread thread;
     private boolean running;
@@ -47,11 +44,10 @@ public final class MockCpu {
     private Throwable failure;
     private long interruptsSeen;
 
-    MockCpu(Vm vm, String name, Processor processor, PhysicalMemory.Block run, Consumer<? super MockCpu> program) {
+    MockCpu(Vm vm, String name, MemorySegment run, Consumer<? super MockCpu> program) {
         this.vm = vm;
         this.machine = vm.machine();
-        this.processor = processor;
-        this.run = run.map(0, RUN_SIZE, true, Arena.ofAuto());
+        this.run = run;
         this.thread = Thread.ofPlatform().daemon().name("guest of " + name).unstarted(() -> execute(program));
     }
 
@@ -83,22 +79,17 @@ public final class MockCpu {
 
     /** {@code KVM_RUN}: lets the guest's code go on until it exits. */
     long run() {
-        while (running) {
-            machine.await();
-        }
         running = true;
         try {
             enter();
             return 0;
         } finally {
-            kvm_run.cr8(run, 0);
-            kvm_run.apic_base(run, processor.apicBase());
-            boolean takes = processor.takesInterrupts();
-            kvm_run.if_flag(run, (byte) (takes ? 1 : 0));
-            kvm_run.ready_for_interrupt_injection(run, (byte) (takes || vm.interrupts().hasChips() ? 1 : 0));
             running = false;
-            machine.changed();
         }
+    }
+
+    boolean hasBegun() {
+        return begun;
     }
 
     private void enter() {
@@ -205,6 +196,7 @@ public final class MockCpu {
     public void out(int port, int size, int value) {
         checkSize(size, Integer.BYTES);
         inGuest(() -> {
+            refuseChip(true, port);
             if (!vm.ioEventFds().write(true, port, size, truncated(value, size))) {
                 port(kvm_h.KVM_EXIT_IO_OUT(), port, size);
                 put(run.asSlice(PORT_DATA), size, value);
@@ -225,6 +217,7 @@ public final class MockCpu {
         checkSize(size, Integer.BYTES);
         long[] answer = new long[1];
         inGuest(() -> {
+            refuseChip(true, port);
             port(kvm_h.KVM_EXIT_IO_IN(), port, size);
             leave(kvm_h.KVM_EXIT_IO(), () -> answer[0] = get(run.asSlice(PORT_DATA), size));
             return null;
@@ -253,8 +246,11 @@ public final class MockCpu {
         inGuest(() -> {
             MemorySegment bytes = Argument.allocate(Long.BYTES);
             put(bytes, size, value);
-            if (!vm.slots().write(guestPhysicalAddress, bytes.asSlice(0, size))
-                    && !vm.ioEventFds().write(false, guestPhysicalAddress, size, truncated(value, size))) {
+            if (vm.slots().write(guestPhysicalAddress, bytes.asSlice(0, size))) {
+                return null;
+            }
+            refuseChip(false, guestPhysicalAddress);
+            if (!vm.ioEventFds().write(false, guestPhysicalAddress, size, truncated(value, size))) {
                 MemorySegment mmio = mmio(guestPhysicalAddress, size, true);
                 MemorySegment.copy(bytes, 0, kvm_run.mmio.data(mmio), 0, Long.BYTES);
                 leave(kvm_h.KVM_EXIT_MMIO(), null);
@@ -277,11 +273,19 @@ public final class MockCpu {
             if (memory != null) {
                 return get(memory, size);
             }
+            refuseChip(false, guestPhysicalAddress);
             MemorySegment mmio = mmio(guestPhysicalAddress, size, false);
             long[] answer = new long[1];
             leave(kvm_h.KVM_EXIT_MMIO(), () -> answer[0] = get(kvm_run.mmio.data(mmio), size));
             return answer[0];
         });
+    }
+
+    private void refuseChip(boolean port, long address) {
+        if (vm.interrupts().hasRegister(port, address)) {
+            throw new NotModelledException(
+                    String.format("an access of the guest to a chip in the kernel, at 0x%x,", address));
+        }
     }
 
     private MemorySegment mmio(long address, int size, boolean write) {

@@ -5,12 +5,14 @@ package dev.kvmvfio.mock;
  * instead of guessing an answer. This is all of it:
  *
  * <ul>
- * <li>A processor's own code: {@code KVM_RUN} without a {@linkplain MockGuest#program program}, which is what runs and
- * does not use the registers; another vCPU's start-up message; {@code KVM_SET_CPUID2} of a vCPU that has run; an MSR
- * other than the common ones; {@code KVM_SET_MP_STATE} of a state other than running and waiting to be started; a mapping of
- * pages that a vCPU does not have.
+ * <li>A processor's own code: {@code KVM_RUN} of a vCPU that has no program ({@link MockGuest#program}), which is what
+ * runs and does not use the registers; an access of the guest to a chip in the kernel, so also the message by which one
+ * vCPU starts another; {@code KVM_SET_CPUID2} of a vCPU that has run; an MSR other than the common ones;
+ * {@code KVM_SET_MP_STATE} of a state other than running and waiting to be started; a mapping of pages that a vCPU does
+ * not have.
  * <li>What the host's processor can do: {@code KVM_GET_SUPPORTED_CPUID}, {@code KVM_GET_EMULATED_CPUID},
- * {@code KVM_GET_MSR_INDEX_LIST}, {@code KVM_GET_MSR_FEATURE_INDEX_LIST}, {@code KVM_GET_MSRS} of the system, an attribute of the processor.
+ * {@code KVM_GET_MSR_INDEX_LIST}, {@code KVM_GET_MSR_FEATURE_INDEX_LIST}, {@code KVM_GET_MSRS} of the system, an
+ * attribute of the processor.
  * <li>Of a virtual machine: {@code KVM_IRQ_LINE_STATUS}, {@code KVM_GET_IRQCHIP}, {@code KVM_SET_IRQCHIP},
  * {@code KVM_CREATE_PIT}, {@code KVM_GET_PIT2}, {@code KVM_SET_PIT2}, {@code KVM_GET_CLOCK}, {@code KVM_SET_CLOCK},
  * {@code KVM_CLEAR_DIRTY_LOG}, {@code KVM_CREATE_GUEST_MEMFD}; {@code KVM_ENABLE_CAP} of any capability but
@@ -27,8 +29,8 @@ package dev.kvmvfio.mock;
  * {@code IOMMU_HW_QUEUE_ALLOC}.
  * <li>Of memory and files: mmap at a fixed address, huge pages that are not set aside, munmap of a part of a mapping,
  * {@code memfd_create} with {@code MFD_EXEC} or {@code MFD_NOEXEC_SEAL}, a mapped memfd that changes its size, a private
- * mapping of a memfd, mmap beyond the end of a memfd, pread, pwrite, read and write of a memfd, opening the disk of a device, getrlimit of a resource other than
- * {@code RLIMIT_MEMLOCK}.
+ * mapping of a memfd, mmap beyond the end of a memfd, pread, pwrite, read and write of a memfd, opening the disk of a
+ * device, getrlimit of a resource other than {@code RLIMIT_MEMLOCK}.
  * </ul>
  */
 public final class NotModelledException extends UnsupportedOperationException {

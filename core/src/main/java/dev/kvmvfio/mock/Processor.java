@@ -14,8 +14,10 @@ import dev.kvmvfio.bindings.kvm.x86_64.kvm_regs;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_segment;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_sregs;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Set;
 
 /** A vCPU's registers, which a program reads and writes. They begin as a real one's after power-on. */
 final class Processor {
@@ -25,27 +27,51 @@ final class Processor {
     private static final long INTERRUPT_FLAG = 1 << 9;
     private static final long APIC_BASE = 0xfee0_0800L;
     private static final long BOOT_PROCESSOR = 1 << 8;
+    private static final long APIC_RESERVED = 0x2ff;
+    private static final long X2APIC = 0xc00;
+    private static final long X2APIC_OF_NONE = 0x400;
+    private static final int X2APIC_FEATURE = 1 << 21;
+    private static final int FEATURES = 1;
+    private static final int EXTENDED_FUNCTIONS = 0x8000_0000;
+    private static final int ADDRESS_SIZES = 0x8000_0008;
+    private static final int ADDRESS_BITS = 36;
+    private static final Set<Integer> VIRTUAL_ADDRESS_BITS = Set.of(0, 48, 57);
+    private static final int NOT_CANONICAL_BITS = 16;
+    private static final long MOST_PRIORITY = 15;
 
     private static final long CR0_PE = 1;
     private static final long CR0_NW = 1L << 29;
     private static final long CR0_CD = 1L << 30;
     private static final long CR0_PG = 1L << 31;
     private static final long CR4_PAE = 1 << 5;
+    /** Those of the features that {@link #supportedCpuid} tells of. */
+    private static final long CR4_BITS = 0x7ff;
     private static final long EFER_LME = 1 << 8;
     private static final long EFER_LMA = 1 << 10;
 
+    private static final Set<Integer> MP_STATES = Set.of(kvm_h.KVM_MP_STATE_RUNNABLE(),
+            kvm_h.KVM_MP_STATE_UNINITIALIZED(), kvm_h.KVM_MP_STATE_INIT_RECEIVED(), kvm_h.KVM_MP_STATE_HALTED(),
+            kvm_h.KVM_MP_STATE_SIPI_RECEIVED(), kvm_h.KVM_MP_STATE_AP_RESET_HOLD());
+
+    private static final int SYSENTER_ESP = 0x175;
+    private static final int SYSENTER_EIP = 0x176;
     /** The MSRs that are kept, as they are after power-on: those of fast calls, of segments, of page attributes. */
-    private static final Map<Integer, Long> MSRS = Map.ofEntries(Map.entry(0x174, 0L), Map.entry(0x175, 0L),
-            Map.entry(0x176, 0L), Map.entry(0x277, 0x0007_0406_0007_0406L), Map.entry(0xc000_0081, 0L),
+    private static final Map<Integer, Long> MSRS = Map.ofEntries(Map.entry(0x174, 0L), Map.entry(SYSENTER_ESP, 0L),
+            Map.entry(SYSENTER_EIP, 0L), Map.entry(0x277, 0x0007_0406_0007_0406L), Map.entry(0xc000_0081, 0L),
             Map.entry(0xc000_0082, 0L), Map.entry(0xc000_0083, 0L), Map.entry(0xc000_0084, 0L),
             Map.entry(0xc000_0100, 0L), Map.entry(0xc000_0101, 0L), Map.entry(0xc000_0102, 0L));
+
+    /** Those of them that hold an address in the upper or the lower half. */
+    private static final Set<Integer> ADDRESS_MSRS = Set.of(0xc000_0082, 0xc000_0083, 0xc000_0100, 0xc000_0101,
+            0xc000_0102);
 
     private final InterruptController interrupts;
     private final MemorySegment regs = Argument.allocate(kvm_regs.sizeof());
     private final MemorySegment sregs = Argument.allocate(kvm_sregs.sizeof());
     private final Map<Integer, Long> msrs = new HashMap<>(MSRS);
     private int mpState = kvm_h.KVM_MP_STATE_RUNNABLE();
-    private boolean hasRun;
+    private int addressBits = ADDRESS_BITS;
+    private boolean hasX2apic;
 
     Processor(InterruptController interrupts, int id) {
         this.interrupts = interrupts;
@@ -96,53 +122,83 @@ final class Processor {
 
     long setSregs(Argument argument) {
         MemorySegment wanted = argument.read(0, kvm_sregs.sizeof());
-        Refusal.when(!isConsistent(wanted), EINVAL);
+        Refusal.when(!isConsistent(wanted) || !isApicBase(kvm_sregs.apic_base(wanted)), EINVAL);
+        if (Long.compareUnsigned(kvm_sregs.cr8(wanted), MOST_PRIORITY) > 0) {
+            kvm_sregs.cr8(wanted, cr8());
+        }
         sregs.copyFrom(wanted);
         return 0;
     }
 
-    private static boolean isConsistent(MemorySegment wanted) {
+    private boolean isConsistent(MemorySegment wanted) {
         long cr0 = kvm_sregs.cr0(wanted);
+        long cr4 = kvm_sregs.cr4(wanted);
         long efer = kvm_sregs.efer(wanted);
         boolean paging = (cr0 & CR0_PG) != 0;
         boolean longMode = (efer & EFER_LME) != 0 && paging;
         boolean modes = longMode
-                ? (kvm_sregs.cr4(wanted) & CR4_PAE) != 0 && (efer & EFER_LMA) != 0
+                ? (cr4 & CR4_PAE) != 0 && (efer & EFER_LMA) != 0 && isAddress(kvm_sregs.cr3(wanted))
                 : (efer & EFER_LMA) == 0 && kvm_segment.l(kvm_sregs.cs(wanted)) == 0;
         return modes && cr0 >>> 32 == 0 && ((cr0 & CR0_NW) == 0 || (cr0 & CR0_CD) != 0)
-                && (!paging || (cr0 & CR0_PE) != 0);
+                && (!paging || (cr0 & CR0_PE) != 0) && (cr4 & ~CR4_BITS) == 0;
+    }
+
+    private boolean isApicBase(long value) {
+        long mode = value & X2APIC;
+        return (value & APIC_RESERVED) == 0 && isAddress(value) && mode != X2APIC_OF_NONE
+                && (mode != X2APIC || hasX2apic);
+    }
+
+    private boolean isAddress(long value) {
+        return value >>> addressBits == 0;
     }
 
     long setCpuid(Argument argument) {
         int entries = kvm_cpuid2.nent(argument.read(0, kvm_cpuid2.sizeof()));
         Refusal.when(Integer.compareUnsigned(entries, MOST_CPUID_ENTRIES) > 0, E2BIG);
-        argument.read(kvm_cpuid2.sizeof(), entries * kvm_cpuid_entry2.sizeof());
-        if (hasRun) {
-            throw new NotModelledException("KVM_SET_CPUID2 of a vCPU that has run");
-        }
+        MemorySegment answers = argument.read(kvm_cpuid2.sizeof(), entries * kvm_cpuid_entry2.sizeof());
+        int sizes = find(answers, ADDRESS_SIZES, kvm_cpuid_entry2.eax$offset());
+        Refusal.when(!VIRTUAL_ADDRESS_BITS.contains(sizes >>> 8 & 0xff), EINVAL);
+        int last = find(answers, EXTENDED_FUNCTIONS, kvm_cpuid_entry2.eax$offset());
+        addressBits = Integer.compareUnsigned(last, ADDRESS_SIZES) < 0 ? ADDRESS_BITS : sizes & 0xff;
+        hasX2apic = (find(answers, FEATURES, kvm_cpuid_entry2.ecx$offset()) & X2APIC_FEATURE) != 0;
         return 0;
     }
 
+    /** A register of the answer to a function, or 0 when there is none. */
+    private static int find(MemorySegment answers, int function, long register) {
+        return answers.elements(kvm_cpuid_entry2.layout())
+                .filter(entry -> kvm_cpuid_entry2.function(entry) == function).findFirst()
+                .map(entry -> entry.get(ValueLayout.JAVA_INT, register)).orElse(0);
+    }
+
     long getMsrs(Argument argument) {
-        return eachMsr(argument, (entry, index) -> {
+        return eachMsr(argument, (index, entry, offset) -> {
             kvm_msr_entry.data(entry, msrs.get(index));
+            argument.write(offset, entry);
             return true;
         });
     }
 
     long setMsrs(Argument argument) {
-        return eachMsr(argument, (entry, index) -> {
-            msrs.put(index, kvm_msr_entry.data(entry));
+        return eachMsr(argument, (index, entry, _) -> setMsr(index, kvm_msr_entry.data(entry)));
+    }
+
+    private boolean setMsr(int index, long value) {
+        long canonical = value << NOT_CANONICAL_BITS >> NOT_CANONICAL_BITS;
+        if (ADDRESS_MSRS.contains(index) && value != canonical) {
             return false;
-        });
+        }
+        msrs.put(index, index == SYSENTER_ESP || index == SYSENTER_EIP ? canonical : value);
+        return true;
     }
 
     private interface MsrAccess {
-        /** Says whether the entry was changed. */
-        boolean access(MemorySegment entry, int index);
+        /** Says whether the kernel goes on to the next. */
+        boolean access(int index, MemorySegment entry, long offset);
     }
 
-    /** The kernel goes as far as it knows the registers, and answers how far that was. */
+    /** The kernel goes as far as it knows the registers and takes the values, and answers how far that was. */
     private long eachMsr(Argument argument, MsrAccess access) {
         int count = kvm_msrs.nmsrs(argument.read(0, kvm_msrs.sizeof()));
         Refusal.when(Integer.compareUnsigned(count, MOST_MSRS) >= 0, E2BIG);
@@ -150,14 +206,11 @@ final class Processor {
             long offset = kvm_msrs.sizeof() + i * kvm_msr_entry.sizeof();
             MemorySegment entry = argument.read(offset, kvm_msr_entry.sizeof());
             int index = kvm_msr_entry.index(entry);
-            if (!msrs.containsKey(index)) {
-                if (mayExist(index)) {
-                    throw new NotModelledException(String.format("MSR 0x%x", index));
-                }
-                return i;
+            if (!msrs.containsKey(index) && mayExist(index)) {
+                throw new NotModelledException(String.format("an MSR other than the common ones, 0x%x,", index));
             }
-            if (access.access(entry, index)) {
-                argument.write(offset, entry);
+            if (!msrs.containsKey(index) || !access.access(index, entry, offset)) {
+                return i;
             }
         }
         return count;
@@ -176,9 +229,9 @@ final class Processor {
 
     long setMpState(Argument argument) {
         int state = kvm_mp_state.mp_state(argument.read(0, kvm_mp_state.sizeof()));
-        boolean runnable = state == kvm_h.KVM_MP_STATE_RUNNABLE();
-        Refusal.when(!runnable && !interrupts.exists(), EINVAL);
-        if (!runnable && state != kvm_h.KVM_MP_STATE_UNINITIALIZED()) {
+        Refusal.when(state != kvm_h.KVM_MP_STATE_RUNNABLE() && (!interrupts.exists() || !MP_STATES.contains(state)),
+                EINVAL);
+        if (state != kvm_h.KVM_MP_STATE_RUNNABLE() && state != kvm_h.KVM_MP_STATE_UNINITIALIZED()) {
             throw new NotModelledException("KVM_SET_MP_STATE of state " + state);
         }
         mpState = state;
@@ -189,12 +242,20 @@ final class Processor {
         return mpState == kvm_h.KVM_MP_STATE_UNINITIALIZED();
     }
 
-    void begins() {
-        hasRun = true;
-    }
-
     boolean takesInterrupts() {
         return (kvm_regs.rflags(regs) & INTERRUPT_FLAG) != 0;
+    }
+
+    long cr8() {
+        return kvm_sregs.cr8(sregs);
+    }
+
+    /** Without an APIC in the kernel the program tells the task's priority at each run. */
+    void takePriority(long cr8) {
+        if (!interrupts.exists()) {
+            Refusal.when(Long.compareUnsigned(cr8, MOST_PRIORITY) > 0, EINVAL);
+            kvm_sregs.cr8(sregs, cr8);
+        }
     }
 
     long apicBase() {

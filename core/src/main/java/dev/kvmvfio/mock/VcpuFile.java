@@ -27,7 +27,7 @@ final class VcpuFile extends AnonymousFile {
             .on("KVM_SET_REGS", kvm_x86_64_h.KVM_SET_REGS(), (file, argument) -> file.processor.setRegs(argument))
             .on("KVM_GET_SREGS", kvm_x86_64_h.KVM_GET_SREGS(), (file, argument) -> file.processor.getSregs(argument))
             .on("KVM_SET_SREGS", kvm_x86_64_h.KVM_SET_SREGS(), (file, argument) -> file.processor.setSregs(argument))
-            .on("KVM_SET_CPUID2", kvm_x86_64_h.KVM_SET_CPUID2(), (file, argument) -> file.processor.setCpuid(argument))
+            .on("KVM_SET_CPUID2", kvm_x86_64_h.KVM_SET_CPUID2(), VcpuFile::setCpuid)
             .on("KVM_GET_MSRS", kvm_x86_64_h.KVM_GET_MSRS(), (file, argument) -> file.processor.getMsrs(argument))
             .on("KVM_SET_MSRS", kvm_x86_64_h.KVM_SET_MSRS(), (file, argument) -> file.processor.setMsrs(argument))
             .on("KVM_GET_MP_STATE", kvm_h.KVM_GET_MP_STATE(), (file, argument) -> file.processor.getMpState(argument))
@@ -36,7 +36,9 @@ final class VcpuFile extends AnonymousFile {
     private final Vm vm;
     private final PhysicalMemory.Block run;
     private final Processor processor;
+    private MemorySegment shared;
     private MockCpu cpu;
+    private boolean busy;
     private long tscOffset;
 
     VcpuFile(Vm vm, int id) {
@@ -51,7 +53,7 @@ final class VcpuFile extends AnonymousFile {
         if (cpu != null) {
             throw new IllegalStateException(name() + " has a program already");
         }
-        cpu = new MockCpu(vm, name(), processor, run, program);
+        cpu = new MockCpu(vm, name(), shared(), program);
         vm.machine().add(cpu);
     }
 
@@ -60,23 +62,44 @@ final class VcpuFile extends AnonymousFile {
         return cpu != null;
     }
 
+    /** {@code struct kvm_run} and the page behind it. */
+    private MemorySegment shared() {
+        if (shared == null) {
+            shared = run.map(0, KvmFile.VCPU_MMAP_SIZE, true, Arena.ofAuto());
+        }
+        return shared;
+    }
+
     private long run(Argument argument) {
         Refusal.when(argument.number() != 0, EINVAL);
+        try {
+            return enter();
+        } finally {
+            boolean takesInterrupts = processor.takesInterrupts();
+            kvm_run.if_flag(shared, (byte) (takesInterrupts ? 1 : 0));
+            kvm_run.ready_for_interrupt_injection(shared,
+                    (byte) (takesInterrupts || vm.interrupts().hasChips() ? 1 : 0));
+            kvm_run.cr8(shared, processor.cr8());
+            kvm_run.apic_base(shared, processor.apicBase());
+        }
+    }
+
+    private long enter() {
         if (processor.waitsToBeStarted()) {
             awaitStart();
         }
+        processor.takePriority(kvm_run.cr8(shared()));
         if (cpu == null) {
-            refuseImmediateExit(run.map(0, PhysicalMemory.PAGE, true, Arena.ofAuto()));
+            refuseImmediateExit(shared);
             throw new NotModelledException("KVM_RUN of " + name()
                     + ", which has no program (kernel.guest(vm).program(id, cpu -> …) gives it one),");
         }
-        processor.begins();
         return cpu.run();
     }
 
     /** Another vCPU's start-up message is not modelled, so only a signal ends this. */
     private void awaitStart() {
-        refuseImmediateExit(run.map(0, PhysicalMemory.PAGE, true, Arena.ofAuto()));
+        refuseImmediateExit(shared());
         while (true) {
             vm.machine().awaitOrInterrupt(Long.MAX_VALUE);
         }
@@ -86,9 +109,31 @@ final class VcpuFile extends AnonymousFile {
         Refusal.when(kvm_run.immediate_exit(run) != 0, EINTR);
     }
 
+    private long setCpuid(Argument argument) {
+        if (cpu != null && cpu.hasBegun()) {
+            throw new NotModelledException("KVM_SET_CPUID2 of a vCPU that has run");
+        }
+        return processor.setCpuid(argument);
+    }
+
     @Override
     Ioctls<VcpuFile> ioctls() {
         return IOCTLS;
+    }
+
+    /** The kernel makes one call at a time on a vCPU, so others wait until a run ends. */
+    @Override
+    long ioctl(long request, Argument argument) {
+        while (busy) {
+            vm.machine().await();
+        }
+        busy = true;
+        try {
+            return super.ioctl(request, argument);
+        } finally {
+            busy = false;
+            vm.machine().changed();
+        }
     }
 
     private static MemorySegment tscOffset(Argument argument) {

@@ -1,10 +1,8 @@
 package dev.kvmvfio.mock;
 
 import static dev.kvmvfio.kernel.Errno.EBUSY;
-import static dev.kvmvfio.kernel.Errno.EEXIST;
 import static dev.kvmvfio.kernel.Errno.EINVAL;
 import static dev.kvmvfio.kernel.Errno.ENODEV;
-import static dev.kvmvfio.kernel.Errno.ENOENT;
 import static dev.kvmvfio.kernel.Errno.ENOTTY;
 
 import dev.kvmvfio.bindings.kvm.kvm_create_device;
@@ -44,7 +42,8 @@ final class VmFile extends AnonymousFile {
             .on("KVM_SET_GSI_ROUTING", kvm_h.KVM_SET_GSI_ROUTING(), kvm_irq_routing.layout(),
                     (file, argument) -> file.vm.interrupts().setRoutes(argument))
             .on("KVM_CREATE_IRQCHIP", kvm_h.KVM_CREATE_IRQCHIP(), (file, argument) -> file.vm.interrupts().create())
-            .on("KVM_CREATE_PIT2", kvm_h.KVM_CREATE_PIT2(), kvm_pit_config.layout(), VmFile::createPit)
+            .on("KVM_CREATE_PIT2", kvm_h.KVM_CREATE_PIT2(), kvm_pit_config.layout(),
+                    (file, argument) -> file.vm.interrupts().createPit(argument))
             .on("KVM_IRQ_LINE", kvm_h.KVM_IRQ_LINE(), kvm_irq_level.layout(), (file, argument) -> {
                 file.vm.interrupts().line(argument.read(0, kvm_irq_level.sizeof()));
                 return 0;
@@ -78,7 +77,6 @@ final class VmFile extends AnonymousFile {
             .notModelled("KVM_CREATE_GUEST_MEMFD", kvm_h.KVM_CREATE_GUEST_MEMFD());
 
     private final Vm vm;
-    private boolean pit;
 
     /** Takes over the caller's reference on the machine. */
     VmFile(Vm vm) {
@@ -119,15 +117,6 @@ final class VmFile extends AnonymousFile {
     private long setMemoryRegion2(Argument argument) {
         Refusal.when(!vm.machine().profile().atLeast(KernelProfile.V6_12), ENOTTY);
         vm.slots().set(argument.read(0, kvm_userspace_memory_region2.sizeof()));
-        return 0;
-    }
-
-    private long createPit(Argument argument) {
-        argument.read(0, kvm_pit_config.sizeof());
-        Refusal.when(pit, EEXIST);
-        boolean needsChips = vm.machine().profile().atLeast(KernelProfile.V6_12);
-        Refusal.when(needsChips && !vm.interrupts().hasChips(), ENOENT);
-        pit = true;
         return 0;
     }
 

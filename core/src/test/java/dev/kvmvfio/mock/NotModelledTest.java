@@ -9,7 +9,11 @@ import dev.kvmvfio.bindings.kvm.kvm_enable_cap;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.kvm_irq_routing;
 import dev.kvmvfio.bindings.kvm.kvm_irq_routing_entry;
+import dev.kvmvfio.bindings.kvm.kvm_mp_state;
 import dev.kvmvfio.bindings.kvm.kvm_msi;
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_msr_entry;
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_msrs;
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_x86_64_h;
 import dev.kvmvfio.bindings.system.system_h;
 import dev.kvmvfio.bindings.vfio.vfio_device_attach_iommufd_pt;
 import dev.kvmvfio.bindings.vfio.vfio_device_feature;
@@ -21,6 +25,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -33,6 +38,7 @@ class NotModelledTest {
     private static final String EDU = "0000:6a:01.0";
     private static final String NVME = "0000:6c:00.0";
     private static final long PAGE = 4096;
+    private static final int TIME_STAMP_COUNTER = 0x10;
 
     private MockKernel kernel;
     private Calls calls;
@@ -91,6 +97,7 @@ class NotModelledTest {
         all.addAll(ioctls(DeviceFile.IOCTLS, cdev));
         all.addAll(ioctls(IommufdCommands.IOCTLS, iommufd));
         all.addAll(ofKvm());
+        all.addAll(ofVcpus());
         all.addAll(ofVfio());
         all.addAll(ofIommufd());
         all.addAll(ofMemoryAndFiles());
@@ -108,11 +115,8 @@ class NotModelledTest {
         kvm_enable_cap.cap(capability, kvm_h.KVM_CAP_DIRTY_LOG_RING());
         MemorySegment message = calls.struct(kvm_msi.layout());
         kvm_msi.data(message, 0x400);
-        return List.of(
-                new Call("a mapping of pages that a vCPU does not have",
-                        () -> kernel.mmap(1 << 20, 3, system_h.MAP_SHARED(), vcpu, 0)),
-                new Call("an attribute of the processor",
-                        () -> kernel.ioctl(kvm, kvm_h.KVM_GET_DEVICE_ATTR(), calls.bytes(64))),
+        return List.of(new Call("an attribute of the processor",
+                () -> kernel.ioctl(kvm, kvm_h.KVM_GET_DEVICE_ATTR(), calls.bytes(64))),
                 new Call("KVM_ENABLE_CAP of", () -> kernel.ioctl(vm, kvm_h.KVM_ENABLE_CAP(), capability)),
                 new Call("KVM_SIGNAL_MSI with a delivery mode other than fixed",
                         () -> kernel.ioctl(vm, kvm_h.KVM_SIGNAL_MSI(), message)),
@@ -125,6 +129,48 @@ class NotModelledTest {
         kvm_irq_routing.nr(table, 1);
         kvm_irq_routing_entry.type(table.asSlice(kvm_irq_routing.sizeof()), type);
         kernel.ioctl(vm, kvm_h.KVM_SET_GSI_ROUTING(), table);
+    }
+
+    private List<Call> ofVcpus() {
+        MemorySegment state = calls.struct(kvm_mp_state.layout());
+        kvm_mp_state.mp_state(state, kvm_h.KVM_MP_STATE_HALTED());
+        return List.of(
+                new Call("a mapping of pages that a vCPU does not have",
+                        () -> kernel.mmap(1 << 20, 3, system_h.MAP_SHARED(), vcpu, 0)),
+                new Call("KVM_SET_MP_STATE of", () -> kernel.ioctl(vcpu, kvm_h.KVM_SET_MP_STATE(), state)),
+                new Call("an MSR other than the common ones",
+                        () -> kernel.ioctl(vcpu, kvm_x86_64_h.KVM_GET_MSRS(), msr(TIME_STAMP_COUNTER))),
+                new Call("an MSR other than the common ones",
+                        () -> kernel.ioctl(vcpu, kvm_x86_64_h.KVM_SET_MSRS(), msr(TIME_STAMP_COUNTER))),
+                new Call("has no program", () -> kernel.ioctl(vcpu, kvm_h.KVM_RUN(), 0)),
+                new Call("KVM_SET_CPUID2 of a vCPU that has run", this::setCpuidLate),
+                new Call("an access of the guest to a chip in the kernel", () -> run(cpu -> cpu.in(0x20, 1))),
+                new Call("an access of the guest to a chip in the kernel", () -> run(cpu -> cpu.read(0xfec0_0010L, 4))),
+                // An interrupt command: a start-up message to vCPU 1, which waits for it.
+                new Call("an access of the guest to a chip in the kernel",
+                        () -> run(cpu -> cpu.write(0xfee0_0300L, 4, 0x4600))));
+    }
+
+    private void setCpuidLate() {
+        int cpu = run(guest -> guest.out(0x80, 1, 0));
+        kernel.ioctl(cpu, kvm_x86_64_h.KVM_SET_CPUID2(), calls.bytes(PAGE));
+    }
+
+    private MemorySegment msr(int index) {
+        MemorySegment msrs = calls.bytes(kvm_msrs.sizeof() + kvm_msr_entry.sizeof());
+        kvm_msrs.nmsrs(msrs, 1);
+        kvm_msr_entry.index(msrs.asSlice(kvm_msrs.sizeof()), index);
+        return msrs;
+    }
+
+    /** Runs a guest of its own, and answers with the vCPU. */
+    private int run(Consumer<MockCpu> program) {
+        int machine = calls.createVm(kvm);
+        kernel.ioctl(machine, kvm_h.KVM_CREATE_IRQCHIP(), 0);
+        int cpu = kernel.ioctl(machine, kvm_h.KVM_CREATE_VCPU(), 0);
+        kernel.guest(machine).program(0, program);
+        kernel.ioctl(cpu, kvm_h.KVM_RUN(), 0);
+        return cpu;
     }
 
     private List<Call> ofVfio() {

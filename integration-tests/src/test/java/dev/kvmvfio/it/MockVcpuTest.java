@@ -37,6 +37,7 @@ import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -227,6 +228,56 @@ class MockVcpuTest {
         assertThat(vcpu.run()).isEqualTo(VcpuExit.Halt.INSTANCE);
         assertThatThrownBy(() -> result(start(vcpu::run))).isInstanceOf(IllegalStateException.class)
                 .hasMessageContaining("runs on " + Thread.currentThread() + " only");
+    }
+
+    /** Several threads come at once, and the first one keeps the vCPU. */
+    @Test
+    void oneOfManyThreadsRunsAVcpu() throws Exception {
+        Vcpu vcpu = guest(MockCpu::halt);
+        List<FutureTask<VcpuExit>> runs = Stream.generate(() -> start(vcpu::run)).limit(8).toList();
+        int exits = 0;
+        for (FutureTask<VcpuExit> run : runs) {
+            try {
+                assertThat(result(run)).isEqualTo(VcpuExit.Halt.INSTANCE);
+                exits++;
+            } catch (IllegalStateException refused) {
+                assertThat(refused).hasMessageContaining(" only, and was called from ");
+            }
+        }
+        assertThat(exits).isEqualTo(1);
+    }
+
+    @Test
+    void registersAreReadWhenTheRunHasEnded() throws Exception {
+        vm.createIrqchip();
+        Vcpu vcpu = guest(MockCpu::halt);
+        FutureTask<VcpuExit> running = start(vcpu::run);
+        Thread.sleep(20);
+        FutureTask<Long> reading = start(() -> ofRegisters(vcpu));
+        Thread.sleep(20);
+        assertThat(reading.isDone()).isFalse();
+        vcpu.kick();
+        assertThat(result(running)).isEqualTo(VcpuExit.Interrupted.INSTANCE);
+        assertThat(result(reading)).isEqualTo(0xfff0);
+    }
+
+    private static long ofRegisters(Vcpu vcpu) {
+        try (Arena arena = Arena.ofConfined()) {
+            return kvm_regs.rip(vcpu.x86().regs(arena));
+        }
+    }
+
+    @Test
+    void aClosedVcpuDoesNothing() {
+        Vcpu vcpu = guest(cpu -> cpu.in(0x60, 1));
+        PortRead in = next(vcpu, PortRead.class);
+        MemorySegment shared = vcpu.kvmRun();
+        vcpu.close();
+        assertThatThrownBy(vcpu::run).isInstanceOf(IllegalStateException.class).hasMessageEndingWith("is closed");
+        assertThatThrownBy(vcpu::kick).isInstanceOf(IllegalStateException.class);
+        assertThatThrownBy(() -> in.answer(1)).isInstanceOf(IllegalStateException.class);
+        assertThatThrownBy(() -> kvm_run.exit_reason(shared)).isInstanceOf(IllegalStateException.class);
+        assertThatThrownBy(() -> vcpu.x86().mpState()).isInstanceOf(IllegalStateException.class);
     }
 
     @Test

@@ -11,6 +11,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.sun.management.ThreadMXBean;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_regs;
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_run;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_segment;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_sregs;
 import dev.kvmvfio.it.vmm.Assembler;
@@ -344,6 +345,54 @@ class RealVcpuTest {
         halts(vcpu);
     }
 
+    /** Several threads come at once, and the first one keeps the vCPU. */
+    @Test
+    void oneOfManyThreadsRunsAVcpu() throws Exception {
+        Vcpu vcpu = guest(program().hlt());
+        List<FutureTask<VcpuExit>> runs = Stream.generate(() -> start(vcpu::run)).limit(8).toList();
+        int exits = 0;
+        for (FutureTask<VcpuExit> run : runs) {
+            try {
+                assertThat(result(run)).isEqualTo(VcpuExit.Halt.INSTANCE);
+                exits++;
+            } catch (IllegalStateException refused) {
+                assertThat(refused).hasMessageContaining(" only, and was called from ");
+            }
+        }
+        assertThat(exits).isEqualTo(1);
+    }
+
+    @Test
+    void registersAreReadWhenTheRunHasEnded() throws Exception {
+        Assembler program = program().mov(RAX, 7);
+        Vcpu vcpu = guest(program.jmp(program.here()));
+        FutureTask<VcpuExit> running = start(vcpu::run);
+        Thread.sleep(50);
+        FutureTask<Long> reading = start(() -> {
+            try (Arena arena = Arena.ofConfined()) {
+                return kvm_regs.rax(vcpu.x86().regs(arena));
+            }
+        });
+        Thread.sleep(50);
+        assertThat(reading.isDone()).isFalse();
+        vcpu.kick();
+        assertThat(result(running)).isEqualTo(VcpuExit.Interrupted.INSTANCE);
+        assertThat(result(reading)).isEqualTo(7);
+    }
+
+    @Test
+    void aClosedVcpuDoesNothing() {
+        Vcpu vcpu = guest(program().in(0x60, 1).hlt());
+        PortRead in = next(vcpu, PortRead.class);
+        MemorySegment shared = vcpu.kvmRun();
+        vcpu.close();
+        assertThatThrownBy(vcpu::run).isInstanceOf(IllegalStateException.class).hasMessageEndingWith("is closed");
+        assertThatThrownBy(vcpu::kick).isInstanceOf(IllegalStateException.class);
+        assertThatThrownBy(() -> in.answer(1)).isInstanceOf(IllegalStateException.class);
+        assertThatThrownBy(() -> kvm_run.exit_reason(shared)).isInstanceOf(IllegalStateException.class);
+        assertThatThrownBy(() -> vcpu.x86().mpState()).isInstanceOf(IllegalStateException.class);
+    }
+
     @ParameterizedTest
     @ValueSource(booleans = {true, false})
     void closingStopsTheGuest(boolean wholeVm) throws Exception {
@@ -536,6 +585,7 @@ class RealVcpuTest {
         }
         assertThat(allocated).isZero();
     }
+
     /** As after power-on, where only the code's segment is moved to where memory is. */
     @Test
     void runsInRealModeToo() {

@@ -23,10 +23,16 @@ import dev.kvmvfio.bindings.kvm.kvm_ioeventfd;
 import dev.kvmvfio.bindings.kvm.kvm_irq_level;
 import dev.kvmvfio.bindings.kvm.kvm_irq_routing;
 import dev.kvmvfio.bindings.kvm.kvm_irqfd;
+import dev.kvmvfio.bindings.kvm.kvm_mp_state;
 import dev.kvmvfio.bindings.kvm.kvm_msi;
 import dev.kvmvfio.bindings.kvm.kvm_pit_config;
 import dev.kvmvfio.bindings.kvm.kvm_userspace_memory_region;
 import dev.kvmvfio.bindings.kvm.kvm_userspace_memory_region2;
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_cpuid2;
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_msrs;
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_regs;
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_sregs;
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_x86_64_h;
 import dev.kvmvfio.bindings.vfio.vfio_device_attach_iommufd_pt;
 import dev.kvmvfio.bindings.vfio.vfio_device_bind_iommufd;
 import dev.kvmvfio.bindings.vfio.vfio_device_detach_iommufd_pt;
@@ -58,6 +64,16 @@ final class Calls {
             number("KVM_CHECK_EXTENSION", kvm_h.KVM_CHECK_EXTENSION()),
             number("KVM_GET_VCPU_MMAP_SIZE", kvm_h.KVM_GET_VCPU_MMAP_SIZE()),
             number("KVM_CREATE_VCPU", kvm_h.KVM_CREATE_VCPU()),
+            number("KVM_RUN", kvm_h.KVM_RUN()),
+            struct("KVM_GET_REGS", kvm_x86_64_h.KVM_GET_REGS(), kvm_regs.layout()),
+            struct("KVM_SET_REGS", kvm_x86_64_h.KVM_SET_REGS(), kvm_regs.layout()),
+            struct("KVM_GET_SREGS", kvm_x86_64_h.KVM_GET_SREGS(), kvm_sregs.layout()),
+            struct("KVM_SET_SREGS", kvm_x86_64_h.KVM_SET_SREGS(), kvm_sregs.layout()),
+            struct("KVM_GET_MP_STATE", kvm_h.KVM_GET_MP_STATE(), kvm_mp_state.layout()),
+            struct("KVM_SET_MP_STATE", kvm_h.KVM_SET_MP_STATE(), kvm_mp_state.layout()),
+            struct("KVM_SET_CPUID2", kvm_x86_64_h.KVM_SET_CPUID2(), kvm_cpuid2.layout()),
+            struct("KVM_GET_MSRS", kvm_x86_64_h.KVM_GET_MSRS(), kvm_msrs.layout()),
+            struct("KVM_SET_MSRS", kvm_x86_64_h.KVM_SET_MSRS(), kvm_msrs.layout()),
             struct("KVM_CREATE_DEVICE", kvm_h.KVM_CREATE_DEVICE(), kvm_create_device.layout()),
             struct("KVM_SET_USER_MEMORY_REGION", kvm_h.KVM_SET_USER_MEMORY_REGION(),
                     kvm_userspace_memory_region.layout()),

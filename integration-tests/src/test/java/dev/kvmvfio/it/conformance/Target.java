@@ -13,7 +13,7 @@ enum Target {
     /** The lab's Linux 7.2. */
     V7_2("7.2", KernelProfile.V7_2, "kvm,chips,group,device,cdev,interrupts,memory", everything()),
     /** The kernel of the machine that the tests run on, which has KVM alone. */
-    HOST("host", KernelProfile.V7_2, "kvm,chips,interrupts,memory", List.of(Family.KVM));
+    HOST("host", KernelProfile.V7_2, "kvm,chips,interrupts,memory,vcpu", List.of(Family.KVM));
 
     private final String label;
     private final KernelProfile profile;
