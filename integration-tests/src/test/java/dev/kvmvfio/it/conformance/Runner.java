@@ -1,6 +1,7 @@
 package dev.kvmvfio.it.conformance;
 
 import dev.kvmvfio.bindings.system.system_h;
+import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.bindings.vfio.vfio_pci_dependent_device;
 import dev.kvmvfio.bindings.vfio.vfio_pci_hot_reset_info;
 import dev.kvmvfio.kernel.Errno;
@@ -304,11 +305,11 @@ final class Runner implements AutoCloseable {
             } else {
                 text.append(result(result));
             }
-            describeFields(step, text);
-            if (step.operand(1).equals("VFIO_DEVICE_GET_PCI_HOT_RESET_INFO")
+            if (call.request() == vfio_h.VFIO_DEVICE_GET_PCI_HOT_RESET_INFO()
                     && vfio_pci_hot_reset_info.flags(struct) == 0) {
                 hideGroups();
             }
+            describeFields(step, text);
             describeTail(text);
             arrays.forEach((name, array) -> {
                 if (!hex(array).equals(old.get(name))) {
