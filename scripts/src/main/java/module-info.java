@@ -2,9 +2,9 @@
 module dev.kvmvfio.cli {
     requires com.google.gson;
     requires dev.kvmvfio;
-    requires info.picocli;
+    requires org.apache.commons.cli;
     // For the shell, which runs on the class path; the command line starts without it.
     requires static jdk.jshell;
 
-    opens dev.kvmvfio.cli to info.picocli, com.google.gson;
+    opens dev.kvmvfio.cli to com.google.gson;
 }

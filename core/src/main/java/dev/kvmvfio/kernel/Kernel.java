@@ -1,6 +1,10 @@
 package dev.kvmvfio.kernel;
 
+import dev.kvmvfio.bindings.system.system_h;
+import java.io.ByteArrayOutputStream;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.List;
 
 /**
@@ -240,4 +244,28 @@ public interface Kernel {
      * @return 0 or a negative errno
      */
     int access(String path);
+
+    /**
+     * {@code open(2)}, {@code read(2)} to the end, and {@code close(2)}. An implementation may do it its own way.
+     *
+     * @param path an absolute path
+     * @param content receives the file's bytes
+     * @return 0 or a negative errno
+     */
+    default int readFile(String path, ByteArrayOutputStream content) {
+        int fd = open(path, system_h.O_RDONLY() | system_h.O_CLOEXEC());
+        if (fd < 0) {
+            return fd;
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment buffer = arena.allocate(1 << 12);
+            long length;
+            while ((length = read(fd, buffer)) > 0) {
+                content.writeBytes(buffer.asSlice(0, length).toArray(ValueLayout.JAVA_BYTE));
+            }
+            return (int) length;
+        } finally {
+            close(fd);
+        }
+    }
 }

@@ -3,7 +3,6 @@ package dev.kvmvfio.kernel;
 import dev.kvmvfio.bindings.system.system_h;
 import java.io.ByteArrayOutputStream;
 import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -17,9 +16,6 @@ import java.util.Optional;
  * <p><b>Thread-safety:</b> all methods may be called from any thread.
  */
 public final class SystemFiles {
-    private static final int FIRST_BUFFER = 4096;
-    private static final int LARGEST_BUFFER = 1 << 18;
-
     private SystemFiles() {
     }
 
@@ -32,27 +28,10 @@ public final class SystemFiles {
      * @throws KernelException when it cannot be read
      */
     public static Optional<String> text(Kernel kernel, String path) {
-        int fd = kernel.open(path, system_h.O_RDONLY() | system_h.O_CLOEXEC());
-        if (missing(path, "open", fd)) {
-            return Optional.empty();
-        }
-        try (Arena arena = Arena.ofConfined()) {
-            ByteArrayOutputStream content = new ByteArrayOutputStream();
-            MemorySegment buffer = arena.allocate(FIRST_BUFFER);
-            long length;
-            while ((length = kernel.read(fd, buffer)) > 0) {
-                content.writeBytes(buffer.asSlice(0, length).toArray(ValueLayout.JAVA_BYTE));
-                // The kernel's own files answer in small parts, whatever they are asked for.
-                if (length == buffer.byteSize() && length < LARGEST_BUFFER) {
-                    buffer = arena.allocate(LARGEST_BUFFER);
-                }
-            }
-            return missing(path, "read", length)
-                    ? Optional.empty()
-                    : Optional.of(content.toString(StandardCharsets.UTF_8).strip());
-        } finally {
-            kernel.close(fd);
-        }
+        ByteArrayOutputStream content = new ByteArrayOutputStream();
+        return missing(path, "read", kernel.readFile(path, content))
+                ? Optional.empty()
+                : Optional.of(content.toString(StandardCharsets.UTF_8).strip());
     }
 
     /**

@@ -9,68 +9,59 @@ import dev.kvmvfio.pci.PciAddress;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.util.Optional;
-import java.util.concurrent.Callable;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
-import picocli.CommandLine.Parameters;
-import picocli.CommandLine.Spec;
+import org.apache.commons.cli.Option;
+import org.apache.commons.cli.ParseException;
 
 /** {@code kvm-vfio attach}: gives a device to a VM, shows how, and takes it back. */
-@Command(name = "attach", mixinStandardHelpOptions = true, description = "Attaches a device to a new virtual machine, says what each step answered and what the device is, "
-        + "and on Enter, Ctrl-C or end of input undoes the same in reverse order.")
-final class AttachCommand implements Callable<Integer> {
-    private enum Choice {
-        AUTO, CDEV, GROUP;
+final class AttachCommand extends Command {
+    private static final int USUAL_MEMORY_MIB = 4;
+    private static final Option INTERFACE = valued("interface", "auto|cdev|group",
+            "How to reach the device: its cdev and iommufd, or its group and a container. auto prefers the cdev and says "
+                    + "why it chose.");
+    private static final Option MEMORY = valued("memory", "MIB",
+            "Guest memory in MiB, which is pinned while the device is attached (default: " + USUAL_MEMORY_MIB + ").");
+    private static final Option VERBOSE = Option.builder("v").longOpt("verbose")
+            .desc("Print each system call to standard error as it returns, decoded; those that only read sysfs are left "
+                    + "out.")
+            .build();
 
-        Optional<VfioInterface> forced() {
-            return this == AUTO ? Optional.empty() : Optional.of(VfioInterface.valueOf(name()));
-        }
+    AttachCommand() {
+        super("attach", "ADDRESS",
+                "Attaches the device at ADDRESS (such as 0000:6a:01.0) to a new virtual machine. Says what each step "
+                        + "answered and what the device is, and on Enter, Ctrl-C or end of input undoes the same in reverse "
+                        + "order. The device must be bound to vfio-pci.",
+                """
+                        {address, vendorId, deviceId, interface, reason, canReset, steps: [{call, file, result}], \
+                        regions: [{index, name, size, access, mappable: [{offset, length}]}], \
+                        interrupts: [{index, name, count, maskable, automasked, noResize}]}; sizes in bytes""",
+                INTERFACE, MEMORY, VERBOSE);
     }
 
-    @Parameters(paramLabel = "ADDRESS", converter = AddressConverter.class, description = "The device, such as 0000:6a:01.0; it must be bound to vfio-pci.")
-    private PciAddress address;
-
-    @Option(names = "--interface", paramLabel = "auto|cdev|group", defaultValue = "auto", description = "How to reach the device: its cdev and iommufd, or its group and a container. "
-            + "auto prefers the cdev and says why it chose.")
-    private Choice choice;
-
-    @Option(names = "--memory", paramLabel = "MIB", defaultValue = "4", description = "Guest memory in MiB, which is pinned while the device is attached (default: ${DEFAULT-VALUE}).")
-    private int memoryMib;
-
-    @Option(names = "--mock", description = "Do it on the embedded model of a kernel, whose host has 0000:6a:01.0.")
-    private boolean mock;
-
-    @Option(names = {"-v",
-        "--verbose"}, description = "Print each system call to standard error as it returns, decoded; those that only read sysfs are left out.")
-    private boolean verbose;
-
-    @Option(names = "--json", description = "Print one JSON document instead of lines.")
-    private boolean json;
-
-    @Spec
-    private CommandSpec spec;
-
     @Override
-    public Integer call() throws IOException {
-        if (memoryMib < 1) {
-            throw new ParameterException(spec.commandLine(), "--memory needs at least 1 MiB, not " + memoryMib);
-        }
-        PrintWriter out = spec.commandLine().getOut();
-        Kernel host = mock ? MockKernel.example() : Kernel.linux();
-        Report report = json ? new JsonReport(out) : new TextReport(out);
-        try (AttachSession session = new AttachSession(host, verbose ? observe(host) : host, report)) {
+    int run(Invocation invocation) throws IOException, ParseException {
+        PciAddress address = invocation.address();
+        Optional<VfioInterface> forced = forced(invocation.value(INTERFACE, "auto"));
+        long memory = invocation.memory(MEMORY, USUAL_MEMORY_MIB);
+        Kernel host = invocation.isMock() ? MockKernel.example() : Kernel.linux();
+        Kernel kernel = invocation.has(VERBOSE)
+                ? ObservedKernel.of(host, call -> print(call, invocation.err()))
+                : host;
+        Report report = invocation.has(JSON) ? new JsonReport(invocation.out()) : new TextReport(invocation.out());
+        try (AttachSession session = new AttachSession(host, kernel, report)) {
             Runtime.getRuntime().addShutdownHook(new Thread(() -> end(session)));
-            session.attach(address, choice.forced(), (long) memoryMib << 20);
+            session.attach(address, forced, memory);
             awaitEnterOrEnd();
         }
         return 0;
     }
 
-    private Kernel observe(Kernel host) {
-        PrintWriter err = spec.commandLine().getErr();
-        return ObservedKernel.of(host, call -> print(call, err));
+    private static Optional<VfioInterface> forced(String choice) throws ParseException {
+        return switch (choice) {
+            case "auto" -> Optional.empty();
+            case "cdev" -> Optional.of(VfioInterface.CDEV);
+            case "group" -> Optional.of(VfioInterface.GROUP);
+            default -> throw new ParseException("--interface is auto, cdev or group, not " + choice);
+        };
     }
 
     private static void print(SystemCall call, PrintWriter err) {

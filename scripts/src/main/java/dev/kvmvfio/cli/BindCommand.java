@@ -1,47 +1,45 @@
 package dev.kvmvfio.cli;
 
-import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.pci.DriverBinding;
 import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.pci.PciDevice;
-import java.util.concurrent.Callable;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
+import org.apache.commons.cli.Option;
+import org.apache.commons.cli.ParseException;
 
 /** {@code kvm-vfio bind}: takes a device from the host. */
-@Command(name = "bind", mixinStandardHelpOptions = true, description = "Gives a device to vfio-pci, by driver_override, so that it can be attached. Needs root. A device that the host uses (a mounted disk or swap, the way to the network, the screen, an attached device) is refused.")
-final class BindCommand implements Callable<Integer> {
+final class BindCommand extends Command {
     private static final String VFIO_PCI = "vfio-pci";
+    private static final Option FORCE = flag("force",
+            "Take it even if the host uses it. That can cost data, the network or the screen.");
 
-    @Mixin
-    private HostOptions host;
-
-    @Parameters(paramLabel = "ADDRESS", converter = AddressConverter.class, description = "The device, such as 0000:6a:01.0.")
-    private PciAddress address;
-
-    @Option(names = "--force", description = "Take it even if the host uses it. That can cost data, the network or the screen.")
-    private boolean force;
+    BindCommand() {
+        super("bind", "ADDRESS",
+                "Gives the device at ADDRESS (such as 0000:6a:01.0) to vfio-pci, by driver_override, so that it can be "
+                        + "attached. Needs root. A device that the host uses (a mounted disk or swap, the way to the network, "
+                        + "the screen, an attached device) is refused.",
+                BindReport.JSON, FORCE);
+    }
 
     @Override
-    public Integer call() {
-        BindReport report = host.onHost(this::bind);
-        host.report(report, () -> {
-            report.print(host);
-            report.blockers().forEach(blocker -> host.line(
+    int run(Invocation invocation) throws ParseException {
+        PciAddress address = invocation.address();
+        BindReport report = invocation.onHost(kernel -> bind(invocation, PciDevice.find(kernel, address)));
+        invocation.report(report, () -> {
+            report.print(invocation);
+            report.blockers().forEach(blocker -> invocation.println(
                     "%s is in the same IOMMU group %d and blocks it: kvm-vfio bind %1$s", blocker,
                     report.iommuGroup()));
         });
         return 0;
     }
 
-    private BindReport bind(Kernel kernel) {
-        PciDevice device = PciDevice.find(kernel, address);
+    private static BindReport bind(Invocation invocation, PciDevice device) {
         DriverBinding before = DriverBinding.of(device);
         if (before.driver().filter(VFIO_PCI::equals).isEmpty()) {
-            before = force ? DriverBinding.giveInUse(device, VFIO_PCI) : DriverBinding.give(device, VFIO_PCI);
-            if (!host.isMock()) {
+            before = invocation.has(FORCE)
+                    ? DriverBinding.giveInUse(device, VFIO_PCI)
+                    : DriverBinding.give(device, VFIO_PCI);
+            if (!invocation.isMock()) {
                 remember(before);
             }
         }

@@ -7,6 +7,8 @@ import java.util.List;
 
 /** What {@code bind} and {@code unbind} did. */
 record BindReport(String address, String driver, String previousDriver, Integer iommuGroup, List<String> blockers) {
+    static final String JSON = "{address, driver, previousDriver, iommuGroup, blockers: [address]}; no driver and no group are null";
+
     static BindReport of(PciDevice device, DriverBinding before) {
         return new BindReport(device.toString(), device.driver().orElse(null), before.driver().orElse(null),
                 device.iommuGroup().map(IommuGroup::number).orElse(null),
@@ -14,8 +16,8 @@ record BindReport(String address, String driver, String previousDriver, Integer 
                         .toList());
     }
 
-    void print(HostOptions host) {
-        host.line("%s: %s, before %s", address, name(driver), name(previousDriver));
+    void print(Invocation invocation) {
+        invocation.println("%s: %s, before %s", address, name(driver), name(previousDriver));
     }
 
     private static String name(String driver) {

@@ -6,26 +6,21 @@ import dev.kvmvfio.passthrough.HostCheck;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
-import java.util.concurrent.Callable;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
-import picocli.CommandLine.Spec;
+import org.apache.commons.cli.Option;
+import org.apache.commons.cli.ParseException;
 
 /** {@code kvm-vfio doctor}: what this host lacks, and what mends it. */
-@Command(name = "doctor", mixinStandardHelpOptions = true, description = "Checks every precondition of passthrough on this host, and names the command that mends what is missing. It changes nothing.", exitCodeListHeading = "Exit codes:%n", exitCodeList = {
-    "0:nothing fails (there may be warnings)", "1:something fails", "2:wrong usage"})
-final class DoctorCommand implements Callable<Integer> {
-    @Mixin
-    private HostOptions host;
+final class DoctorCommand extends Command {
+    private static final int USUAL_MEMORY_MIB = 1024;
+    private static final Option MEMORY = valued("memory", "MIB",
+            "How much guest memory a device shall reach, in MiB (default: " + USUAL_MEMORY_MIB + ").");
 
-    @Option(names = "--memory", paramLabel = "MIB", defaultValue = "1024", description = "How much guest memory a device shall reach, in MiB (default: ${DEFAULT-VALUE}).")
-    private int memoryMib;
-
-    @Spec
-    private CommandSpec spec;
+    DoctorCommand() {
+        super("doctor", "", "Checks every precondition of passthrough on this host, and names the command that mends "
+                + "what is missing. It changes nothing, and exits with 1 when something fails.", """
+                        {level, findings: [{id, level, reason, remedy}]}; level is ok, warning or fails, and at the \
+                        beginning the worst of them""", MEMORY);
+    }
 
     private record Document(String level, List<Entry> findings) {
     }
@@ -41,22 +36,20 @@ final class DoctorCommand implements Callable<Integer> {
     }
 
     @Override
-    public Integer call() {
-        if (memoryMib < 1) {
-            throw new ParameterException(spec.commandLine(), "--memory needs at least 1 MiB, not " + memoryMib);
-        }
-        List<Finding> findings = host.onHost(kernel -> HostCheck.run(kernel, (long) memoryMib << 20));
+    int run(Invocation invocation) throws ParseException {
+        long memory = invocation.memory(MEMORY, USUAL_MEMORY_MIB);
+        List<Finding> findings = invocation.onHost(kernel -> HostCheck.run(kernel, memory));
         Level worst = findings.stream().map(Finding::level).max(Comparator.naturalOrder()).orElseThrow();
-        host.report(new Document(name(worst), findings.stream().map(Entry::new).toList()),
-                () -> findings.forEach(this::print));
+        invocation.report(new Document(name(worst), findings.stream().map(Entry::new).toList()),
+                () -> findings.forEach(finding -> print(invocation, finding)));
         return worst == Level.FAILS ? KvmVfioCommand.REFUSED : 0;
     }
 
-    private void print(Finding finding) {
-        host.line("%-7s  %-19s  %s", finding.level() == Level.OK ? "OK" : name(finding.level()), finding.id(),
+    private static void print(Invocation invocation, Finding finding) {
+        invocation.println("%-7s  %-19s  %s", finding.level() == Level.OK ? "OK" : name(finding.level()), finding.id(),
                 finding.reason());
         if (!finding.remedy().isEmpty()) {
-            host.line("%-7s  %-19s  > %s", "", "", finding.remedy());
+            invocation.println("%-7s  %-19s  > %s", "", "", finding.remedy());
         }
     }
 }

@@ -1,23 +1,26 @@
 package dev.kvmvfio.cli;
 
 import dev.kvmvfio.kernel.KvmVfioException;
+import java.io.IOException;
+import java.io.PrintWriter;
 import java.io.UncheckedIOException;
-import picocli.CommandLine;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.ParameterException;
-import picocli.CommandLine.Spec;
+import java.util.List;
+import org.apache.commons.cli.ParseException;
 
-/** The program: reads the command line, and turns what goes wrong into one line and an exit code. */
-@Command(name = "kvm-vfio", mixinStandardHelpOptions = true, version = "kvm-vfio 0.1.0", subcommands = {
-    ListCommand.class, DoctorCommand.class, BindCommand.class, UnbindCommand.class, AttachCommand.class,
-    CompletionCommand.class}, description = "Attaches PCI devices of this host to virtual machines, through KVM, VFIO and iommufd.", exitCodeListHeading = "Exit codes:%n", exitCodeList = {
-        "0:done", "1:the host or the kernel refused", "2:wrong usage"})
-public final class KvmVfioCommand implements Runnable {
+/** The program: finds the command, and turns what goes wrong into one line and an exit code. */
+public final class KvmVfioCommand {
     static final int REFUSED = 1;
+    private static final int WRONG_USAGE = 2;
+    private static final String HELP = """
+            Usage: kvm-vfio COMMAND [OPTION…]
 
-    @Spec
-    private CommandSpec spec;
+            Attaches PCI devices of this host to virtual machines, through KVM, VFIO and iommufd.
+
+            %s
+            kvm-vfio COMMAND --help tells more.
+
+            Exit codes: 0 when done, 1 when the host or the kernel refused, 2 on wrong usage.
+            """;
 
     private KvmVfioCommand() {
     }
@@ -26,30 +29,53 @@ public final class KvmVfioCommand implements Runnable {
      * Runs the program and ends the process.
      *
      * @param arguments the command line
+     * @throws IOException when standard input cannot be read
      */
-    public static void main(String[] arguments) {
-        System.exit(commandLine().execute(arguments));
+    public static void main(String[] arguments) throws IOException {
+        System.exit(run(List.of(arguments), new PrintWriter(System.out, true), new PrintWriter(System.err, true)));
     }
 
-    static CommandLine commandLine() {
-        return new CommandLine(new KvmVfioCommand()).setCaseInsensitiveEnumValuesAllowed(true)
-                .setExecutionExceptionHandler((failure, commandLine, _) -> refused(failure, commandLine));
+    static List<Command> commands() {
+        return List.of(new ListCommand(), new DoctorCommand(), new BindCommand(), new UnbindCommand(),
+                new AttachCommand(), new CompletionCommand());
     }
 
-    private static int refused(Exception failure, CommandLine commandLine) throws Exception {
-        if (!(failure instanceof KvmVfioException || failure instanceof UnsupportedOperationException
-                || failure instanceof UncheckedIOException)) {
-            throw failure;
+    /** Returns the exit code. */
+    static int run(List<String> words, PrintWriter out, PrintWriter err) throws IOException {
+        String first = words.isEmpty() ? "" : words.getFirst();
+        try {
+            switch (first) {
+                case "--help", "-h" -> printHelp(out);
+                case "--version", "-V" -> out.println("kvm-vfio 0.1.0");
+                default -> {
+                    return find(first).run(words.subList(1, words.size()), out, err);
+                }
+            }
+            return 0;
+        } catch (ParseException wrong) {
+            err.println("kvm-vfio: " + wrong.getMessage() + " (kvm-vfio --help tells what there is)");
+            return WRONG_USAGE;
+        } catch (KvmVfioException | UnsupportedOperationException | UncheckedIOException refused) {
+            err.println("kvm-vfio: " + refused.getMessage());
+            for (Throwable later : refused.getSuppressed()) {
+                err.println("kvm-vfio: then " + later.getMessage());
+            }
+            return REFUSED;
         }
-        commandLine.getErr().println("kvm-vfio: " + failure.getMessage());
-        for (Throwable later : failure.getSuppressed()) {
-            commandLine.getErr().println("kvm-vfio: then " + later.getMessage());
-        }
-        return REFUSED;
     }
 
-    @Override
-    public void run() {
-        throw new ParameterException(spec.commandLine(), "which command?");
+    private static Command find(String name) throws ParseException {
+        return commands().stream().filter(command -> command.name().equals(name)).findAny().orElseThrow(
+                () -> new ParseException(name.isEmpty() ? "which command?" : "there is no command " + name));
+    }
+
+    private static void printHelp(PrintWriter out) {
+        StringBuilder list = new StringBuilder();
+        for (Command command : commands()) {
+            String sentence = command.description().split("\\.( |$)")[0];
+            list.append(String.format("  %-10s  %s%n", command.name(), sentence));
+        }
+        out.printf(HELP, list);
+        out.flush();
     }
 }

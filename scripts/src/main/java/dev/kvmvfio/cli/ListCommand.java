@@ -4,17 +4,18 @@ import dev.kvmvfio.passthrough.Candidate;
 import dev.kvmvfio.passthrough.Obstacle;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.Callable;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
 
 /** {@code kvm-vfio list}: the PCI devices, and which of them can be attached. */
-@Command(name = "list", mixinStandardHelpOptions = true, description = "Lists the PCI devices of this host, and says of each whether it can be attached, and why not.")
-final class ListCommand implements Callable<Integer> {
+final class ListCommand extends Command {
     private static final List<String> TITLES = List.of("ADDRESS", "ID", "DRIVER", "GROUP", "CDEV", "ATTACH", "NAME");
 
-    @Mixin
-    private HostOptions host;
+    ListCommand() {
+        super("list", "",
+                "Lists the PCI devices of this host, and says of each whether it can be attached, and why not.",
+                """
+                        {devices: [{address, vendorId, deviceId, classCode, name, driver, iommuGroup, cdev, attachable, \
+                        obstacle: {reason, remedy}}]}; what a device does not have is null""");
+    }
 
     private record Document(List<Device> devices) {
     }
@@ -30,13 +31,13 @@ final class ListCommand implements Callable<Integer> {
     }
 
     @Override
-    public Integer call() {
-        List<Candidate> devices = host.onHost(Candidate::list);
-        host.report(new Document(devices.stream().map(Device::new).toList()), () -> table(devices));
+    int run(Invocation invocation) {
+        List<Candidate> devices = invocation.onHost(Candidate::list);
+        invocation.report(new Document(devices.stream().map(Device::new).toList()), () -> table(invocation, devices));
         return 0;
     }
 
-    private void table(List<Candidate> devices) {
+    private static void table(Invocation invocation, List<Candidate> devices) {
         List<List<String>> rows = new ArrayList<>(List.of(TITLES));
         devices.stream().map(ListCommand::row).forEach(rows::add);
         StringBuilder format = new StringBuilder();
@@ -45,7 +46,7 @@ final class ListCommand implements Callable<Integer> {
             format.append("%-").append(rows.stream().mapToInt(row -> row.get(index).length()).max().orElseThrow())
                     .append("s  ");
         }
-        rows.forEach(row -> host.line(format.toString(), row.toArray()));
+        rows.forEach(row -> invocation.println(format.toString(), row.toArray()));
     }
 
     private static List<String> row(Candidate device) {

@@ -8,6 +8,7 @@ import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
 import java.io.BufferedReader;
 import java.io.File;
+import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
@@ -19,7 +20,6 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import picocli.CommandLine;
 
 class AttachCommandTest {
     private static final String DEVICE = "0000:6a:01.0";
@@ -38,11 +38,8 @@ class AttachCommandTest {
         System.setIn(terminal);
     }
 
-    private int run(String... arguments) {
-        CommandLine line = KvmVfioCommand.commandLine();
-        line.setOut(new PrintWriter(out, true));
-        line.setErr(new PrintWriter(err, true));
-        return line.execute(arguments);
+    private int run(String... arguments) throws IOException {
+        return KvmVfioCommand.run(List.of(arguments), new PrintWriter(out, true), new PrintWriter(err, true));
     }
 
     private List<String> calls(String mark) {
@@ -50,7 +47,7 @@ class AttachCommandTest {
     }
 
     @Test
-    void aCdevIsAttachedAndGivenBack() {
+    void aCdevIsAttachedAndGivenBack() throws IOException {
         assertThat(run("attach", "--mock", DEVICE)).isZero();
         assertThat(calls("+")).containsExactly("open", "KVM_GET_API_VERSION", "KVM_CREATE_VM", "mmap",
                 "KVM_SET_USER_MEMORY_REGION", "KVM_CREATE_DEVICE", "open", "open", "KVM_DEV_VFIO_FILE_ADD",
@@ -64,7 +61,7 @@ class AttachCommandTest {
     }
 
     @Test
-    void aGroupIsAttachedAndGivenBack() {
+    void aGroupIsAttachedAndGivenBack() throws IOException {
         assertThat(run("attach", "--mock", "--interface", "group", DEVICE)).isZero();
         assertThat(calls("+")).containsSubsequence("VFIO_GROUP_SET_CONTAINER", "VFIO_SET_IOMMU",
                 "KVM_DEV_VFIO_GROUP_ADD", "VFIO_GROUP_GET_DEVICE_FD", "VFIO_IOMMU_MAP_DMA");
@@ -73,7 +70,7 @@ class AttachCommandTest {
     }
 
     @Test
-    void eachSystemCallIsTold() {
+    void eachSystemCallIsTold() throws IOException {
         assertThat(run("attach", "--mock", "-v", DEVICE)).isZero();
         assertThat(err.toString().lines()).contains("open(\"/dev/kvm\", 0x80002) = 3",
                 "ioctl(5<KVM device VFIO>, KVM_DEV_VFIO_FILE_ADD, [6</dev/vfio/devices/vfio0>]) = 0")
@@ -81,7 +78,7 @@ class AttachCommandTest {
     }
 
     @Test
-    void jsonIsOneDocument() {
+    void jsonIsOneDocument() throws IOException {
         assertThat(run("attach", "--mock", "--json", DEVICE)).isZero();
         JsonObject document = JsonParser.parseString(out.toString()).getAsJsonObject();
         assertThat(document.get("address").getAsString()).isEqualTo(DEVICE);
@@ -99,10 +96,10 @@ class AttachCommandTest {
 
     @ParameterizedTest
     @CsvSource({"attach --mock ../" + DEVICE + ",is no PCI address", "attach --mock /etc/passwd,is no PCI address",
-        "attach --mock,Missing required parameter", "attach --mock --interface usb " + DEVICE + ",usb",
+        "attach --mock,ADDRESS is missing", "attach --mock --interface usb " + DEVICE + ",usb",
         "attach --mock --memory 0 " + DEVICE + ",at least 1 MiB", "attach --mock --fast " + DEVICE + ",--fast",
         "detach,detach", "'',which command?"})
-    void wrongUsageIsTold(String line, String message) {
+    void wrongUsageIsTold(String line, String message) throws IOException {
         assertThat(run(line.isEmpty() ? new String[0] : line.split(" "))).isEqualTo(2);
         assertThat(err.toString()).contains(message);
         assertThat(out.toString()).isEmpty();
@@ -112,7 +109,7 @@ class AttachCommandTest {
     @CsvSource({"0000:6f:00.0,there is no PCI device at 0000:6f:00.0",
         "0000:6d:00.0,'bound to no driver, not to vfio-pci'", "0000:6c:00.1,bound to the driver nvme",
         "0000:6c:00.0,'0000:6c:00.1 (nvme, blocks the group)'"})
-    void aRefusalIsOneLine(String address, String message) {
+    void aRefusalIsOneLine(String address, String message) throws IOException {
         assertThat(run("attach", "--mock", address)).isEqualTo(1);
         assertThat(err.toString().lines()).singleElement().asString().startsWith("kvm-vfio: ").contains(message);
     }

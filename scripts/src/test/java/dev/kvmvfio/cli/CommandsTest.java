@@ -17,14 +17,15 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
-import picocli.CommandLine;
 
 /** The commands on the mock: what they print, what they exit with, and what their JSON looks like. */
 class CommandsTest {
@@ -45,21 +46,18 @@ class CommandsTest {
         System.setIn(terminal);
     }
 
-    private int run(String line) {
+    private int run(String line) throws IOException {
         out.getBuffer().setLength(0);
-        CommandLine program = KvmVfioCommand.commandLine();
-        program.setOut(new PrintWriter(out, true));
-        program.setErr(new PrintWriter(err, true));
-        return program.execute(line.split(" "));
+        return KvmVfioCommand.run(List.of(line.split(" ")), new PrintWriter(out, true), new PrintWriter(err, true));
     }
 
-    private JsonObject json(String line) {
+    private JsonObject json(String line) throws IOException {
         assertThat(run(line)).isZero();
         return JsonParser.parseString(out.toString()).getAsJsonObject();
     }
 
     @Test
-    void listIsATable() {
+    void listIsATable() throws IOException {
         assertThat(run("list --mock")).isZero();
         assertThat(out.toString().lines()).hasSize(7).allSatisfy(line -> assertThat(line).isEqualTo(line.strip()))
                 .contains("0000:6a:01.0  8086:10d3  vfio-pci  26     vfio0  yes"
@@ -71,7 +69,7 @@ class CommandsTest {
     }
 
     @Test
-    void doctorNamesWhatMends() {
+    void doctorNamesWhatMends() throws IOException {
         assertThat(run("doctor --mock")).isZero();
         assertThat(out.toString()).contains("OK       kvm                  /dev/kvm can be opened, API version 12")
                 .contains("warning  device               0000:6c:00.0 cannot be attached")
@@ -79,7 +77,7 @@ class CommandsTest {
     }
 
     @Test
-    void bindAndUnbindTellTheDriverBefore() {
+    void bindAndUnbindTellTheDriverBefore() throws IOException {
         assertThat(run("bind --mock 0000:6c:00.1")).isZero();
         assertThat(out.toString()).isEqualTo("0000:6c:00.1: vfio-pci, before nvme\n");
         assertThat(run("bind --mock 0000:6a:01.0")).isZero();
@@ -92,26 +90,40 @@ class CommandsTest {
     @CsvSource({"unbind --mock 0000:6c:00.1,'is bound to the driver nvme, not to vfio-pci'",
         "unbind --mock 0000:6d:00.0,'is bound to no driver, not to vfio-pci'",
         "bind --mock 0000:6f:00.0,there is no PCI device at 0000:6f:00.0"})
-    void aRefusalIsOneLine(String line, String message) {
+    void aRefusalIsOneLine(String line, String message) throws IOException {
         assertThat(run(line)).isEqualTo(1);
         assertThat(err.toString().lines()).singleElement().asString().startsWith("kvm-vfio: ").contains(message);
         assertThat(out.toString()).isEmpty();
     }
 
     @ParameterizedTest
-    @CsvSource({"bind --mock,Missing required parameter", "bind --mock /etc,is no PCI address",
-        "unbind --mock --force 0000:6a:01.0,--force", "doctor --mock --memory 0,at least 1 MiB",
-        "doctor --mock --memory much,much", "list --mock 0000:6a:01.0,Unmatched argument", "completion fish,fish"})
-    void wrongUsageIsTold(String line, String message) {
+    @CsvSource({"bind --mock,ADDRESS is missing", "bind --mock /etc,is no PCI address",
+        "unbind --mock --force 0000:6a:01.0,--force", "list --moc,--moc", "doctor --mock --memory 0,at least 1 MiB",
+        "doctor --mock --memory much,much", "list --mock 0000:6a:01.0,there is no place for 0000:6a:01.0",
+        "completion fish,fish", "completion,bash|zsh is missing"})
+    void wrongUsageIsTold(String line, String message) throws IOException {
         assertThat(run(line)).isEqualTo(2);
-        assertThat(err.toString()).contains(message);
+        assertThat(err.toString().lines()).singleElement().asString().startsWith("kvm-vfio: ").contains(message);
+        assertThat(out.toString()).isEmpty();
+    }
+
+    static Stream<String> commands() {
+        return KvmVfioCommand.commands().stream().map(Command::name);
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"list", "doctor", "bind", "unbind", "attach", "completion"})
-    void everyCommandHasHelp(String command) {
+    @MethodSource("commands")
+    void everyCommandHasHelp(String command) throws IOException {
+        assertThat(run("--help")).isZero();
+        assertThat(out.toString()).contains("\n  " + command + "  ");
         assertThat(run(command + " --help")).isZero();
-        assertThat(out.toString()).startsWith("Usage: kvm-vfio " + command).contains("-h, --help");
+        assertThat(out.toString()).startsWith("Usage: kvm-vfio " + command).contains("-h,--help");
+    }
+
+    @Test
+    void theProgramHasAVersion() throws IOException {
+        assertThat(run("--version")).isZero();
+        assertThat(out.toString()).isEqualTo("kvm-vfio 0.1.0\n");
     }
 
     /** {@code scripts/pictures} draws them anew. */
@@ -141,6 +153,10 @@ class CommandsTest {
             form.forEach((member, type) -> found.append(member).append(' ').append(type).append('\n'));
             assertThat(found).hasToString(expected);
         }
+        run(line.split(" ")[0] + " --help");
+        assertThat(out.toString().split("JSON: ")[1].split("\\W+")).as("what the help says of it")
+                .contains(form.keySet().stream().map(member -> member.replaceAll(".*[.]|\\[]", ""))
+                        .toArray(String[]::new));
     }
 
     private static void addForm(String path, JsonElement element, Map<String, String> form) {
@@ -161,7 +177,7 @@ class CommandsTest {
     }
 
     @Test
-    void jsonSaysWhatTheLinesSay() {
+    void jsonSaysWhatTheLinesSay() throws IOException {
         JsonObject blocked = json("list --mock --json").getAsJsonArray("devices").get(3).getAsJsonObject();
         assertThat(blocked.get("attachable").getAsBoolean()).isFalse();
         assertThat(blocked.getAsJsonObject("obstacle").get("remedy").getAsString())
@@ -179,13 +195,16 @@ class CommandsTest {
         Path script = Files.writeString(folder.resolve("completion"), out.toString());
         assertThat(completed(script, "kvm-vfio b")).isEqualTo("bind");
         assertThat(completed(script, "kvm-vfio list --j")).isEqualTo("--json");
+        assertThat(completed(script, "kvm-vfio attach --interface c")).isEqualTo("cdev");
+        assertThat(completed(script, "kvm-vfio --v")).isEqualTo("--version");
     }
 
     private static String completed(Path script, String line) throws Exception {
         String words = line.replace(" ", "' '");
         int last = line.split(" ").length - 1;
         Process bash = new ProcessBuilder("bash", "-c", "source " + script + "; COMP_WORDS=('" + words
-                + "'); COMP_CWORD=" + last + "; _complete_kvm-vfio; echo \"${COMPREPLY[*]}\"").redirectErrorStream(true)
+                + "'); COMP_CWORD=" + last + "; COMP_LINE='" + line
+                + "'; COMP_POINT=" + line.length() + "; _kvm_vfio; echo \"${COMPREPLY[*]}\"").redirectErrorStream(true)
                 .start();
         try (var output = bash.inputReader()) {
             return String.join("\n", output.lines().toList());
