@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.kvmvfio.it.vmm.GuestLinuxTest;
 import dev.kvmvfio.it.vmm.GuestLonelyGuestTest;
 import dev.kvmvfio.it.vmm.GuestVmmTest;
+import dev.kvmvfio.it.vmm.LinuxVmm;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -37,6 +38,10 @@ class LabTest {
     private static final String DISK = "0000:00:10.0";
 
     private static final String EXIT = "@exit ";
+    /** What is shared with a machine that runs classes of this project's tests. */
+    private static final String CLASSES = ROOT.resolve("integration-tests/target").toString();
+    private static final String JAVA = "exec java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+            + " --enable-native-access=dev.kvmvfio,ALL-UNNAMED --module-path $KVM_VFIO_LIB --add-modules dev.kvmvfio ";
 
     private record Run(int exitCode, String text) {
     }
@@ -91,19 +96,17 @@ class LabTest {
     private static Stream<DynamicNode> guest(String kernel) {
         Run run;
         try {
-            run = lab(List.of("--kernel", kernel, "--timeout", "1800", "--share",
-                    ROOT.resolve("integration-tests/target").toString()), "sh", "-c",
-                    "exec java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC --enable-native-access=dev.kvmvfio,ALL-UNNAMED"
-                            + " -Dinterfaces=" + String.join(",", interfacesOf(kernel))
-                            + " --module-path $KVM_VFIO_LIB --add-modules dev.kvmvfio"
+            run = lab(List.of("--kernel", kernel, "--timeout", "1800", "--share", CLASSES), "sh", "-c",
+                    JAVA + "-Dinterfaces=" + String.join(",", interfacesOf(kernel))
                             + " -cp '/share/test-classes:/share/lab/lib/*' " + GuestTests.class.getName() + " "
                             + String.join(" ", GUEST_CLASSES));
         } catch (IOException | InterruptedException failure) {
             throw new IllegalStateException(failure);
         }
-        Stream<DynamicNode> each = run.text().lines().filter(line -> line.startsWith(GuestTests.MARK))
-                .map(line -> DynamicTest.dynamicTest(line.substring(GuestTests.MARK.length()),
-                        () -> assertThat(line).startsWith(GuestTests.MARK + "passed ")));
+        Pattern test = Pattern.compile("(?sm)(.*?)^" + GuestTests.MARK + "(passed|failed) (.*?)$");
+        Stream<DynamicNode> each = test.matcher(run.text()).results()
+                .map(found -> DynamicTest.dynamicTest(found.group(3),
+                        () -> assertThat(found.group(2)).as(found.group(1)).isEqualTo("passed")));
         DynamicNode end = DynamicTest.dynamicTest("all ran", () -> {
             assertThat(run.exitCode()).isZero();
             for (String name : GUEST_CLASSES) {
@@ -118,6 +121,16 @@ class LabTest {
             .of(GuestAttachTest.class, GuestDeviceTest.class, GuestInterruptsTest.class, GuestMemoryTest.class,
                     GuestRefusalTest.class, GuestLonelyGuestTest.class, GuestVmmTest.class, GuestLinuxTest.class)
             .map(Class::getName).toList();
+
+    /** As scripts/linux-guest does it. */
+    @Test
+    void theExampleBootsLinuxWithTwoDevices() throws Exception {
+        Run run = lab(List.of("--share", CLASSES), "sh", "-c", JAVA + "-cp /share/test-classes "
+                + LinuxVmm.class.getName() + " cdev " + GuestHost.NVME + "," + GuestHost.NETWORK
+                + " 'head -c 20 /dev/nvme0n1; cat /sys/class/net/eth0/address'");
+        assertThat(run.exitCode()).isZero();
+        assertThat(run.text()).contains("kvm-vfio sector 0 ", "52:54:00:12:34:56", "guest: the command ended with 0");
+    }
 
     @ParameterizedTest
     @MethodSource("kernels")

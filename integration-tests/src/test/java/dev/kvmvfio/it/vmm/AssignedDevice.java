@@ -35,7 +35,7 @@ final class AssignedDevice implements AutoCloseable {
     }
 
     private void addBars(Vm vm, VfioDevice device) {
-        List<Region> memory = device.regions().stream().filter(region -> Bar.isOne(config, region)).toList();
+        List<Region> memory = device.regions().stream().filter(region -> Bar.isMemory(config, region)).toList();
         config.emulate(ConfigSpace.BARS, 6 * Integer.BYTES, 0, 0);
         memory.forEach(region -> bars.add(new Bar(vm, config, region)));
     }

@@ -42,7 +42,7 @@ final class Bar {
     }
 
     /** Whether a region is a BAR of memory that the device has; the guest finds no other. */
-    static boolean isOne(ConfigSpace config, Region region) {
+    static boolean isMemory(ConfigSpace config, Region region) {
         return region.index() < Region.ROM && region.size() > 0
                 && (config.readDevice(register(region), Integer.BYTES) & IO) == 0;
     }

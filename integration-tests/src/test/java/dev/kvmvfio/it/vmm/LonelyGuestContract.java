@@ -19,7 +19,6 @@ import org.junit.jupiter.api.Test;
 abstract class LonelyGuestContract {
     private static final long MEMORY = 4 << 20;
     private static final long RUNNING = 0x100000;
-    private static final int MESSAGE_ADDRESS = BareGuest.LOCAL_APIC;
 
     private final List<String> heldBefore = GuestHost.held();
     private final Kernel kernel = Kernel.linux();
@@ -46,7 +45,7 @@ abstract class LonelyGuestContract {
             switch (value) {
                 case LonelyGuest.RING_PIN -> pin.signal();
                 case LonelyGuest.RING_MESSAGE ->
-                    machine.vm().signalMsi(Integer.toUnsignedLong(MESSAGE_ADDRESS), BareGuest.MSI_VECTOR);
+                    machine.vm().signalMsi(BareGuest.unsigned(BareGuest.LOCAL_APIC), BareGuest.MSI_VECTOR);
                 default -> throw new AssertionError(value);
             }
         };
