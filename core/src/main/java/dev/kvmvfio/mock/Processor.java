@@ -16,6 +16,7 @@ import dev.kvmvfio.bindings.kvm.x86_64.kvm_sregs;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
@@ -31,8 +32,16 @@ final class Processor {
     private static final long X2APIC = 0xc00;
     private static final long X2APIC_OF_NONE = 0x400;
     private static final int X2APIC_FEATURE = 1 << 21;
+    private static final int VENDOR = 0;
+    private static final int AMD = 0x6874_7541;
+    private static final int HYGON = 0x6f67_7948;
+    private static final int INTEL = 0x756e_6547;
     private static final int FEATURES = 1;
     private static final int EXTENDED_FUNCTIONS = 0x8000_0000;
+    private static final int EXTENDED_FEATURES = 0x8000_0001;
+    private static final int NO_EXECUTE = 1 << 20;
+    private static final int FAST_FXSAVE = 1 << 25;
+    private static final int LONG_MODE = 1 << 29;
     private static final int ADDRESS_SIZES = 0x8000_0008;
     private static final int ADDRESS_BITS = 36;
     private static final Set<Integer> VIRTUAL_ADDRESS_BITS = Set.of(0, 48, 57);
@@ -46,8 +55,11 @@ final class Processor {
     private static final long CR4_PAE = 1 << 5;
     /** Those of the features that {@link #supportedCpuid} tells of. */
     private static final long CR4_BITS = 0x7ff;
+    private static final long EFER_SCE = 1;
     private static final long EFER_LME = 1 << 8;
     private static final long EFER_LMA = 1 << 10;
+    private static final long EFER_NX = 1 << 11;
+    private static final long EFER_FFXSR = 1 << 14;
 
     private static final Set<Integer> MP_STATES = Set.of(kvm_h.KVM_MP_STATE_RUNNABLE(),
             kvm_h.KVM_MP_STATE_UNINITIALIZED(), kvm_h.KVM_MP_STATE_INIT_RECEIVED(), kvm_h.KVM_MP_STATE_HALTED(),
@@ -55,9 +67,12 @@ final class Processor {
 
     private static final int SYSENTER_ESP = 0x175;
     private static final int SYSENTER_EIP = 0x176;
+    private static final int PAT = 0x277;
+    private static final long PAT_RESERVED = 0xf8f8_f8f8_f8f8_f8f8L;
+    private static final long PAT_TWOS = 0x0202_0202_0202_0202L;
     /** The MSRs that are kept, as they are after power-on: those of fast calls, of segments, of page attributes. */
     private static final Map<Integer, Long> MSRS = Map.ofEntries(Map.entry(0x174, 0L), Map.entry(SYSENTER_ESP, 0L),
-            Map.entry(SYSENTER_EIP, 0L), Map.entry(0x277, 0x0007_0406_0007_0406L), Map.entry(0xc000_0081, 0L),
+            Map.entry(SYSENTER_EIP, 0L), Map.entry(PAT, 0x0007_0406_0007_0406L), Map.entry(0xc000_0081, 0L),
             Map.entry(0xc000_0082, 0L), Map.entry(0xc000_0083, 0L), Map.entry(0xc000_0084, 0L),
             Map.entry(0xc000_0100, 0L), Map.entry(0xc000_0101, 0L), Map.entry(0xc000_0102, 0L));
 
@@ -65,15 +80,19 @@ final class Processor {
     private static final Set<Integer> ADDRESS_MSRS = Set.of(0xc000_0082, 0xc000_0083, 0xc000_0100, 0xc000_0101,
             0xc000_0102);
 
+    private final KernelProfile profile;
     private final InterruptController interrupts;
     private final MemorySegment regs = Argument.allocate(kvm_regs.sizeof());
     private final MemorySegment sregs = Argument.allocate(kvm_sregs.sizeof());
     private final Map<Integer, Long> msrs = new HashMap<>(MSRS);
     private int mpState = kvm_h.KVM_MP_STATE_RUNNABLE();
+    private int vendor;
+    private int extendedFeatures;
     private int addressBits = ADDRESS_BITS;
     private boolean hasX2apic;
 
-    Processor(InterruptController interrupts, int id) {
+    Processor(KernelProfile profile, InterruptController interrupts, int id) {
+        this.profile = profile;
         this.interrupts = interrupts;
         boolean boots = id == 0;
         if (interrupts.exists() && !boots) {
@@ -82,11 +101,11 @@ final class Processor {
         kvm_regs.rip(regs, 0xfff0);
         kvm_regs.rdx(regs, 0x600);
         kvm_regs.rflags(regs, RESERVED_FLAG);
-        segment(kvm_sregs.cs(sregs), 11, 1);
+        segment(kvm_sregs.cs(sregs), 10, 1);
         kvm_segment.base(kvm_sregs.cs(sregs), 0xffff_0000L);
         kvm_segment.selector(kvm_sregs.cs(sregs), (short) 0xf000);
-        for (MemorySegment data : new MemorySegment[]{kvm_sregs.ds(sregs), kvm_sregs.es(sregs), kvm_sregs.fs(sregs),
-            kvm_sregs.gs(sregs), kvm_sregs.ss(sregs)}) {
+        for (MemorySegment data : List.of(kvm_sregs.ds(sregs), kvm_sregs.es(sregs), kvm_sregs.fs(sregs),
+                kvm_sregs.gs(sregs), kvm_sregs.ss(sregs))) {
             segment(data, 3, 1);
         }
         segment(kvm_sregs.tr(sregs), 11, 0);
@@ -127,6 +146,13 @@ final class Processor {
             kvm_sregs.cr8(wanted, cr8());
         }
         sregs.copyFrom(wanted);
+        for (MemorySegment segment : List.of(kvm_sregs.cs(sregs), kvm_sregs.ds(sregs), kvm_sregs.es(sregs),
+                kvm_sregs.fs(sregs), kvm_sregs.gs(sregs), kvm_sregs.ss(sregs), kvm_sregs.tr(sregs),
+                kvm_sregs.ldt(sregs))) {
+            boolean usable = kvm_segment.present(segment) != 0 && kvm_segment.unusable(segment) == 0;
+            kvm_segment.present(segment, (byte) (usable ? 1 : 0));
+            kvm_segment.unusable(segment, (byte) (usable ? 0 : 1));
+        }
         return 0;
     }
 
@@ -140,7 +166,19 @@ final class Processor {
                 ? (cr4 & CR4_PAE) != 0 && (efer & EFER_LMA) != 0 && isAddress(kvm_sregs.cr3(wanted))
                 : (efer & EFER_LMA) == 0 && kvm_segment.l(kvm_sregs.cs(wanted)) == 0;
         return modes && cr0 >>> 32 == 0 && ((cr0 & CR0_NW) == 0 || (cr0 & CR0_CD) != 0)
-                && (!paging || (cr0 & CR0_PE) != 0) && (cr4 & ~CR4_BITS) == 0;
+                && (!paging || (cr0 & CR0_PE) != 0) && (cr4 & ~CR4_BITS) == 0
+                && isEfer(efer);
+    }
+
+    /** Linux 7 wants CPUID to tell of what is switched on. */
+    private boolean isEfer(long efer) {
+        long known = EFER_SCE | (has(LONG_MODE) ? EFER_LME | EFER_LMA : 0) | (has(NO_EXECUTE) ? EFER_NX : 0)
+                | (has(FAST_FXSAVE) ? EFER_FFXSR : 0);
+        return !profile.atLeast(KernelProfile.V7_2) || (efer & ~known) == 0;
+    }
+
+    private boolean has(int extendedFeature) {
+        return (extendedFeatures & extendedFeature) != 0;
     }
 
     private boolean isApicBase(long value) {
@@ -161,6 +199,8 @@ final class Processor {
         Refusal.when(!VIRTUAL_ADDRESS_BITS.contains(sizes >>> 8 & 0xff), EINVAL);
         int last = find(answers, EXTENDED_FUNCTIONS, kvm_cpuid_entry2.eax$offset());
         addressBits = Integer.compareUnsigned(last, ADDRESS_SIZES) < 0 ? ADDRESS_BITS : sizes & 0xff;
+        vendor = find(answers, VENDOR, kvm_cpuid_entry2.ebx$offset());
+        extendedFeatures = find(answers, EXTENDED_FEATURES, kvm_cpuid_entry2.edx$offset());
         hasX2apic = (find(answers, FEATURES, kvm_cpuid_entry2.ecx$offset()) & X2APIC_FEATURE) != 0;
         return 0;
     }
@@ -186,11 +226,22 @@ final class Processor {
 
     private boolean setMsr(int index, long value) {
         long canonical = value << NOT_CANONICAL_BITS >> NOT_CANONICAL_BITS;
-        if (ADDRESS_MSRS.contains(index) && value != canonical) {
+        if (ADDRESS_MSRS.contains(index) && value != canonical || index == PAT && !isPat(value)) {
             return false;
         }
-        msrs.put(index, index == SYSENTER_ESP || index == SYSENTER_EIP ? canonical : value);
+        boolean sysenter = index == SYSENTER_ESP || index == SYSENTER_EIP;
+        msrs.put(index, !sysenter ? value : hasLongSysenter() ? canonical : canonical & 0xffff_ffffL);
         return true;
+    }
+
+    /** Eight types of memory, each in a byte, of which 2 and 3 are none. */
+    private static boolean isPat(long value) {
+        return (value & PAT_RESERVED) == 0 && ((value & PAT_TWOS) << 1 & ~value) == 0;
+    }
+
+    /** AMD's processors keep 32 bits of these, and KVM does as the guest's processor would. */
+    private boolean hasLongSysenter() {
+        return profile.atLeast(KernelProfile.V6_12) ? vendor != AMD && vendor != HYGON : vendor == INTEL;
     }
 
     private interface MsrAccess {

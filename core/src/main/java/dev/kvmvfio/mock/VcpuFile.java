@@ -45,7 +45,7 @@ final class VcpuFile extends AnonymousFile {
         super("KVM vCPU " + id);
         this.vm = vm.get();
         this.run = vm.machine().physicalMemory().allocate(KvmFile.VCPU_MMAP_SIZE);
-        this.processor = new Processor(vm.interrupts(), id);
+        this.processor = new Processor(vm.machine().profile(), vm.interrupts(), id);
     }
 
     /** Gives the vCPU the code of its guest. */

@@ -78,7 +78,9 @@ final class Vm {
         return (int) vcpus.values().stream().filter(VcpuFile::hasProgram).count();
     }
 
-    int createVcpu(long id) {
+    int createVcpu(long number) {
+        // Older kernels look at 32 bits.
+        long id = machine.profile().atLeast(KernelProfile.V6_12) ? number : number & 0xffff_ffffL;
         Refusal.when(id < 0 || id >= MOST_VCPU_IDS, EINVAL);
         Refusal.when(hasVcpu((int) id), EEXIST);
         VcpuFile vcpu = new VcpuFile(this, (int) id);

@@ -6,12 +6,12 @@ import java.util.List;
 /** A real kernel that the mock is compared with. */
 enum Target {
     /** The lab's Linux 6.1, without character devices and iommufd. */
-    V6_1("6.1", KernelProfile.V6_1, "kvm,chips,group,device,interrupts,memory",
+    V6_1("6.1", KernelProfile.V6_1, "kvm,chips,group,device,interrupts,memory,vcpu,processor",
             List.of(Family.KVM, Family.GROUP, Family.GROUP, Family.GROUP)),
     /** The lab's Linux 6.12. */
-    V6_12("6.12", KernelProfile.V6_12, "kvm,chips,group,device,cdev,interrupts,memory", everything()),
+    V6_12("6.12", KernelProfile.V6_12, "kvm,chips,group,device,cdev,interrupts,memory,vcpu,processor", everything()),
     /** The lab's Linux 7.2. */
-    V7_2("7.2", KernelProfile.V7_2, "kvm,chips,group,device,cdev,interrupts,memory", everything()),
+    V7_2("7.2", KernelProfile.V7_2, "kvm,chips,group,device,cdev,interrupts,memory,vcpu,processor", everything()),
     /** The kernel of the machine that the tests run on, which has KVM alone. */
     HOST("host", KernelProfile.V7_2, "kvm,chips,interrupts,memory,vcpu", List.of(Family.KVM));
 
