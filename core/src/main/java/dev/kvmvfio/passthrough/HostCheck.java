@@ -116,7 +116,8 @@ public final class HostCheck {
         } catch (KernelException refused) {
             String module = cpuHas("vmx") ? "kvm_intel" : cpuHas("svm") ? "kvm_amd" : "kvm";
             return switch (refused.errno()) {
-                case ENOENT -> fails("kvm", "there is no " + Kvm.PATH, "sudo modprobe " + module);
+                case ENOENT -> fails("kvm", "there is no " + Kvm.PATH,
+                        whenMissing(Kvm.PATH, "kvm", "sudo modprobe " + module));
                 case EACCES -> fails("kvm", "no permission for " + Kvm.PATH,
                         "sudo usermod -aG kvm \"$USER\" && newgrp kvm");
                 case EPERM -> fails("kvm", "a container or a security module refuses " + Kvm.PATH,
@@ -226,11 +227,17 @@ public final class HostCheck {
         boolean none = container < 0 && iommufd < 0;
         List<String> missing = missingBuildOptions("CONFIG_IOMMUFD", "CONFIG_VFIO_DEVICE_CDEV");
         return List.of(
-                node("container", "group", VfioContainer.PATH, container, none, "sudo modprobe vfio_iommu_type1"),
+                node("container", "group", VfioContainer.PATH, container, none,
+                        whenMissing(VfioContainer.PATH, "vfio", "sudo modprobe vfio_iommu_type1")),
                 node("iommufd", "cdev", Iommufd.PATH, iommufd, none,
-                        missing.isEmpty()
+                        whenMissing(Iommufd.PATH, "iommu", missing.isEmpty()
                                 ? "sudo modprobe iommufd"
-                                : "Boot a kernel with " + String.join(" and ", missing) + " (Linux 6.6 or later)"));
+                                : "Boot a kernel with " + String.join(" and ", missing) + " (Linux 6.6 or later)")));
+    }
+
+    /** The kernel makes the node of a device that it has, so one that is missing was kept from a container. */
+    private String whenMissing(String path, String device, String withoutTheDevice) {
+        return exists("/sys/class/misc/" + device) ? "Start the container with --device " + path : withoutTheDevice;
     }
 
     /** One of the two interfaces is enough. */

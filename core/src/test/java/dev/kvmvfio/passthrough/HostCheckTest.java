@@ -84,6 +84,13 @@ class HostCheckTest {
         });
     }
 
+    @ParameterizedTest
+    @CsvSource({"/dev/kvm,kvm", "/dev/vfio/vfio,vfio", "/dev/iommu,iommu"})
+    void aNodeThatAContainerLacks(String path, String device) {
+        assertThat(only(host().withoutNode(path).file("/sys/class/misc/" + device + "/uevent", "")).remedy())
+                .isEqualTo("Start the container with --device " + path);
+    }
+
     @Test
     void kernelOptions() {
         assertThat(only(host().file("/proc/cmdline", "quiet intremap=off").file("/etc/default/grub", "")))

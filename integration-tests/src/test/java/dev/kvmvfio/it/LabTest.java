@@ -248,7 +248,7 @@ class LabTest {
         assertRefused(runs.subList(0, 1), "open on /dev/kvm: EACCES", "by its group");
         assertRefused(runs.subList(1, 3), "ENOMEM", "RLIMIT_MEMLOCK allows this process to pin 64 KiB");
         assertRefused(runs.subList(3, 4), "open on /dev/kvm: ENOENT", "kvm_amd");
-        assertFails(runs.get(4), "> sudo modprobe kvm_amd",
+        assertFails(runs.get(4), "> Start the container with --device /dev/kvm",
                 "warning  iommufd              no permission for /dev/iommu (EACCES)",
                 "RLIMIT_MEMLOCK is 64 KiB, and 1 MiB of guest memory would be pinned for a device");
         assertThat(runs.get(5).text()).containsPattern(EDU + " .* no: no permission for /dev/iommu \\(EACCES\\)");
