@@ -26,7 +26,7 @@ final class KvmFile extends OpenFile {
                 return VCPU_MMAP_SIZE;
             })
             .on("KVM_GET_SUPPORTED_CPUID", kvm_x86_64_h.KVM_GET_SUPPORTED_CPUID(),
-                    (file, argument) -> Processor.supportedCpuid(argument))
+                    (file, argument) -> Cpuid.supported(argument))
             .notModelled("KVM_GET_EMULATED_CPUID", kvm_x86_64_h.KVM_GET_EMULATED_CPUID())
             .notModelled("KVM_GET_MSR_INDEX_LIST", kvm_x86_64_h.KVM_GET_MSR_INDEX_LIST())
             .notModelled("KVM_GET_MSR_FEATURE_INDEX_LIST", kvm_x86_64_h.KVM_GET_MSR_FEATURE_INDEX_LIST())

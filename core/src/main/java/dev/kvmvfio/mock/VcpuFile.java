@@ -28,13 +28,15 @@ final class VcpuFile extends AnonymousFile {
             .on("KVM_GET_SREGS", kvm_x86_64_h.KVM_GET_SREGS(), (file, argument) -> file.processor.getSregs(argument))
             .on("KVM_SET_SREGS", kvm_x86_64_h.KVM_SET_SREGS(), (file, argument) -> file.processor.setSregs(argument))
             .on("KVM_SET_CPUID2", kvm_x86_64_h.KVM_SET_CPUID2(), VcpuFile::setCpuid)
-            .on("KVM_GET_MSRS", kvm_x86_64_h.KVM_GET_MSRS(), (file, argument) -> file.processor.getMsrs(argument))
-            .on("KVM_SET_MSRS", kvm_x86_64_h.KVM_SET_MSRS(), (file, argument) -> file.processor.setMsrs(argument))
+            .on("KVM_GET_MSRS", kvm_x86_64_h.KVM_GET_MSRS(), (file, argument) -> file.msrs.get(argument))
+            .on("KVM_SET_MSRS", kvm_x86_64_h.KVM_SET_MSRS(), (file, argument) -> file.msrs.set(argument))
             .on("KVM_GET_MP_STATE", kvm_h.KVM_GET_MP_STATE(), (file, argument) -> file.processor.getMpState(argument))
             .on("KVM_SET_MP_STATE", kvm_h.KVM_SET_MP_STATE(), (file, argument) -> file.processor.setMpState(argument));
 
     private final Vm vm;
     private final PhysicalMemory.Block run;
+    private final Cpuid cpuid;
+    private final Msrs msrs;
     private final Processor processor;
     private MemorySegment shared;
     private MockCpu cpu;
@@ -45,7 +47,9 @@ final class VcpuFile extends AnonymousFile {
         super("KVM vCPU " + id);
         this.vm = vm.get();
         this.run = vm.machine().physicalMemory().allocate(KvmFile.VCPU_MMAP_SIZE);
-        this.processor = new Processor(vm.machine().profile(), vm.interrupts(), id);
+        this.cpuid = new Cpuid(vm.machine().profile());
+        this.msrs = new Msrs(cpuid);
+        this.processor = new Processor(cpuid, vm.interrupts(), id);
     }
 
     /** Gives the vCPU the code of its guest. */
@@ -113,7 +117,7 @@ final class VcpuFile extends AnonymousFile {
         if (cpu != null && cpu.hasBegun()) {
             throw new NotModelledException("KVM_SET_CPUID2 of a vCPU that has run");
         }
-        return processor.setCpuid(argument);
+        return cpuid.set(argument);
     }
 
     @Override
