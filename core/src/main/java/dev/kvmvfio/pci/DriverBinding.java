@@ -117,8 +117,8 @@ public record DriverBinding(PciDevice device, Optional<String> driver, Optional<
 
     /** The override goes first, back as well: no driver takes a device that is meant for another one. */
     private void establish(DriverBinding before) {
+        writeOverride();
         try {
-            writeOverride();
             moveFrom(before.driver);
         } catch (RuntimeException failure) {
             attempt(before::writeOverride, failure);

@@ -76,7 +76,7 @@ class LabTest {
         assertThat(all.exitCode()).isZero();
         List<Run> runs = new ArrayList<>();
         int start = 0;
-        for (Matcher end = Pattern.compile("(?m)^" + EXIT + "(\\d+)$").matcher(all.text()); end
+        for (Matcher end = Pattern.compile("(?m)^" + EXIT + "(\\d+)\n").matcher(all.text()); end
                 .find(); start = end.end()) {
             runs.add(new Run(Integer.parseInt(end.group(1)), all.text().substring(start, end.start())));
         }
@@ -180,12 +180,12 @@ class LabTest {
     @MethodSource("kernels")
     void theProgramListsChecksAndBinds(String kernel) throws Exception {
         String binding = "(readlink /sys/bus/pci/devices/%1$s/driver; cat /sys/bus/pci/devices/%1$s/driver_override)";
-        List<Run> runs = commands(List.of("--kernel", kernel),
+        List<Run> runs = commands(List.of("--kernel", kernel, "--timeout", "1200"),
                 List.of("kvm-vfio list", "kvm-vfio doctor --memory 4", "kvm-vfio bind " + UNBOUND,
                         "kvm-vfio attach " + UNBOUND, "kvm-vfio unbind " + UNBOUND, binding.formatted(UNBOUND),
                         "kvm-vfio bind " + DISK, "kvm-vfio unbind " + DISK, binding.formatted(DISK),
                         "kvm-vfio bind 0000:00:1f.2 --json", "kvm-vfio list --json", "kvm-vfio unbind 0000:00:1f.2",
-                        "mkfifo /tmp/hold; (sleep 60 >/tmp/hold) & kvm-vfio attach " + EDU
+                        "mkfifo /tmp/hold; (sleep 1200 >/tmp/hold) & kvm-vfio attach " + EDU
                                 + " </tmp/hold >/tmp/attached & until grep -q Press /tmp/attached; do sleep 0.1; done; "
                                 + "kvm-vfio unbind " + EDU,
                         "kvm-vfio bind 0000:00:09.0"));
