@@ -18,7 +18,8 @@ public final class Shell {
             /set mode kvmvfio concise -quiet
             /set prompt kvmvfio "kvm-vfio> " "     ...> "
             /set truncation kvmvfio 100000
-            /set format kvmvfio display "{result}" added,modified,replaced-primary
+            /set format kvmvfio display ""
+            /set format kvmvfio display "{result}" added,modified,replaced-primary-expression,varvalue,assignment,vardecl,varinit
             /set mode kvmvfio -retain
             /set feedback -retain kvmvfio
             /exit

@@ -91,6 +91,12 @@ class ShellTest {
     }
 
     @Test
+    void whatHasNoResultPrintsNone() throws Exception {
+        Run run = type("help()", "void nothing() {}", "nothing()", "int one = 1", "/exit");
+        assertThat(run.out()).containsOnlyOnce("==>").contains("one ==> 1\n");
+    }
+
+    @Test
     void anErrorIsOneLineWithTheRemedy() throws Exception {
         Run run = type("attach(\"0000:6d:00.0\")", "attach(\"7\")", "kvm().close()", "/exit");
         assertThat(run.out().lines().filter(line -> line.contains("Exception"))).hasSize(2).first().asString()
