@@ -128,7 +128,8 @@ class ShellTest {
             while (line != null && !line.endsWith("attached")) {
                 line = out.readLine();
             }
-            process.destroy();
+            // Process.destroy() would end the input too, and which came first would count.
+            process.toHandle().destroy();
             assertThat(process.waitFor(30, TimeUnit.SECONDS)).isTrue();
         }
         assertThat(process.exitValue()).as("128 + SIGTERM").isEqualTo(143);
