@@ -181,7 +181,7 @@ public final class FileDescriptor implements AutoCloseable {
     public int ioctl(long request, MemorySegment argument) {
         acquire();
         try {
-            return FlightRecorder.AVAILABLE
+            return FlightRecorder.isInUse()
                     ? IoctlEvent.call(kernel, this, kind, request, argument)
                     : kernel.ioctl(number, request, argument);
         } finally {

@@ -103,7 +103,7 @@ public final class Vcpu extends KvmFile {
      * @throws KernelException when the kernel cannot run it
      */
     public VcpuExit run() {
-        return FlightRecorder.AVAILABLE ? VcpuExitEvent.run(this) : enter();
+        return FlightRecorder.isInUse() ? VcpuExitEvent.run(this) : enter();
     }
 
     VcpuExit enter() {
