@@ -51,7 +51,7 @@ public record DriverBinding(PciDevice device, Optional<String> driver, Optional<
      * @throws KernelException when a step is refused; those before it were undone
      */
     public static DriverBinding give(PciDevice device, String driver) {
-        requireUnused(device);
+        requireUnused(device, "End that first; kvm-vfio bind --force does not ask");
         return giveInUse(device, driver);
     }
 
@@ -89,7 +89,7 @@ public record DriverBinding(PciDevice device, Optional<String> driver, Optional<
      * @throws KernelException when a step is refused; those before it were undone
      */
     public static DriverBinding release(PciDevice device) {
-        requireUnused(device);
+        requireUnused(device, "End that first");
         DriverBinding before = of(device);
         new DriverBinding(device, Optional.empty(), Optional.empty()).establish(before);
         SystemFiles.write(device.kernel(), "/sys/bus/pci/drivers_probe", device.toString());
@@ -103,15 +103,14 @@ public record DriverBinding(PciDevice device, Optional<String> driver, Optional<
      * @throws KernelException when a step is refused; those before it were undone
      */
     public void restore() {
-        requireUnused(device);
+        requireUnused(device, "End that first");
         establish(of(device));
     }
 
-    private static void requireUnused(PciDevice device) {
+    private static void requireUnused(PciDevice device, String remedy) {
         List<String> uses = DeviceUse.of(device);
         if (!uses.isEmpty()) {
-            throw new HostException(device + " is in use: " + String.join(", ", uses),
-                    "End that first; kvm-vfio bind --force does not ask");
+            throw new HostException(device + " is in use: " + String.join(", ", uses), remedy);
         }
     }
 
