@@ -293,8 +293,8 @@ class MockVcpuTest {
     }
 
     private static void takeTurns(MockCpu cpu, AtomicInteger turn, int mine) {
-        while (turn.get() < 100) {
-            if (turn.get() % 2 == mine) {
+        for (int now = turn.get(); now < 100; now = turn.get()) {
+            if (now % 2 == mine) {
                 turn.incrementAndGet();
             }
             Thread.onSpinWait();

@@ -116,7 +116,9 @@ class AttachCommandTest {
 
     @Test
     void ctrlCDetachesAndIsNoFailure() throws Exception {
-        Process process = new ProcessBuilder(ProcessHandle.current().info().command().orElseThrow(),
+        // What runs in a shell's background is told to ignore Ctrl-C.
+        Process process = new ProcessBuilder("env", "--default-signal=INT",
+                ProcessHandle.current().info().command().orElseThrow(),
                 "--enable-native-access=ALL-UNNAMED", "-cp",
                 System.getProperty("java.class.path") + File.pathSeparator + System.getProperty("jdk.module.path", ""),
                 KvmVfioCommand.class.getName(), "attach", "--mock", DEVICE).redirectErrorStream(true).start();
