@@ -294,7 +294,8 @@ public final class HostCheck {
         return fails("memlock",
                 "RLIMIT_MEMLOCK is " + mebibytes(limit) + ", and " + mebibytes(memory)
                         + " of guest memory would be pinned for a device",
-                "sudo prlimit --pid $$ --memlock=" + memory + ":" + memory);
+                "sudo prlimit --pid $$ --memlock=" + memory + ":" + memory + "  # a container: --ulimit memlock="
+                        + memory);
     }
 
     private static String mebibytes(long bytes) {

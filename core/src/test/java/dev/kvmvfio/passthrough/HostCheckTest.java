@@ -168,7 +168,7 @@ class HostCheckTest {
     void memlock() {
         assertThat(only(host().memlock(8 << 20))).isEqualTo(Finding.fails("memlock",
                 "RLIMIT_MEMLOCK is 8 MiB, and 64 MiB of guest memory would be pinned for a device",
-                "sudo prlimit --pid $$ --memlock=67108864:67108864"));
+                "sudo prlimit --pid $$ --memlock=67108864:67108864  # a container: --ulimit memlock=67108864"));
         assertThat(finding("memlock", host().memlock(MEMORY)).level()).isEqualTo(Level.OK);
         assertThat(finding("memlock", host().memlock(Long.MAX_VALUE)).reason()).contains("no limit");
     }
