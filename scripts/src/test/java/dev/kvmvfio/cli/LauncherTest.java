@@ -53,7 +53,7 @@ class LauncherTest {
     }
 
     private Path archive() {
-        return lib.resolve("kvm-vfio.jsa");
+        return lib.resolve("kvm-vfio-mock.jsa");
     }
 
     /** This variable's options come after those of the command line. */
