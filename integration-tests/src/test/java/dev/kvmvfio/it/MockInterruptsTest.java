@@ -203,6 +203,13 @@ class MockInterruptsTest {
         assertThat(device.interrupt(Interrupt.INTX).isEnabled()).isFalse();
     }
 
+    /** As Linux 7.2 answered that was built without them. */
+    @Test
+    void aKernelWithoutChipsSaysWhatToDo() {
+        mock.failCall("KVM_CREATE_IRQCHIP", 1, Errno.ENOTTY);
+        assertRefused(Errno.ENOTTY, "built without CONFIG_KVM_IOAPIC: call createSplitIrqchip", vm::createIrqchip);
+    }
+
     @Test
     void aConnectionWithoutAnIrqchipSaysWhatToDo() {
         assertRefused(Errno.EINVAL, "call createIrqchip first", () -> IntxLine.connect(vm, device, GSI));
