@@ -1,5 +1,7 @@
 package dev.kvmvfio.it;
 
+import static dev.kvmvfio.it.VcpuThreads.result;
+import static dev.kvmvfio.it.VcpuThreads.start;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -31,10 +33,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
-import java.util.concurrent.Callable;
-import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
@@ -75,20 +74,6 @@ class MockVcpuTest {
         VcpuExit exit = vcpu.run();
         assertThat(exit).isInstanceOf(kind);
         return kind.cast(exit);
-    }
-
-    private static <T> FutureTask<T> start(Callable<T> work) {
-        FutureTask<T> task = new FutureTask<>(work);
-        Thread.ofPlatform().daemon().start(task);
-        return task;
-    }
-
-    private static <T> T result(FutureTask<T> task) throws Exception {
-        try {
-            return task.get(30, TimeUnit.SECONDS);
-        } catch (ExecutionException failure) {
-            throw failure.getCause() instanceof RuntimeException unchecked ? unchecked : failure;
-        }
     }
 
     @Test
@@ -189,23 +174,7 @@ class MockVcpuTest {
                 cpu.out(0x80, 1, 1);
             }
         });
-        AtomicInteger answered = new AtomicInteger();
-        FutureTask<Void> running = start(() -> {
-            while (answered.get() < KICKS) {
-                if (vcpu.run() == VcpuExit.Interrupted.INSTANCE) {
-                    answered.incrementAndGet();
-                }
-            }
-            return null;
-        });
-        for (int kick = 1; kick <= KICKS; kick++) {
-            vcpu.kick();
-            while (answered.get() < kick && !running.isDone()) {
-                Thread.onSpinWait();
-            }
-        }
-        result(running);
-        assertThat(answered).hasValue(KICKS);
+        VcpuThreads.assertEachKickIsAnswered(vcpu, KICKS, exit -> assertThat(exit).isInstanceOf(PortWrite.class));
     }
 
     @Test

@@ -6,8 +6,11 @@ import static dev.kvmvfio.it.vmm.Assembler.Register.RCX;
 import static dev.kvmvfio.it.vmm.Assembler.Register.RDI;
 import static dev.kvmvfio.it.vmm.Assembler.Register.RDX;
 import static dev.kvmvfio.it.vmm.Assembler.Register.RSI;
+import static dev.kvmvfio.it.VcpuThreads.result;
+import static dev.kvmvfio.it.VcpuThreads.start;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.fail;
 
 import com.sun.management.ThreadMXBean;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_regs;
@@ -38,11 +41,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.management.ManagementFactory;
 import java.util.List;
-import java.util.concurrent.Callable;
-import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
@@ -104,20 +103,6 @@ class RealVcpuTest {
 
     private static void halts(Vcpu vcpu) {
         assertThat(vcpu.run()).isEqualTo(VcpuExit.Halt.INSTANCE);
-    }
-
-    private static <T> FutureTask<T> start(Callable<T> work) {
-        FutureTask<T> task = new FutureTask<>(work);
-        Thread.ofPlatform().name("vCPU").daemon().start(task);
-        return task;
-    }
-
-    private static <T> T result(FutureTask<T> task) throws Exception {
-        try {
-            return task.get(60, TimeUnit.SECONDS);
-        } catch (ExecutionException failure) {
-            throw failure.getCause() instanceof RuntimeException unchecked ? unchecked : failure;
-        }
     }
 
     @ParameterizedTest
@@ -276,25 +261,7 @@ class RealVcpuTest {
     void noKickIsLost() throws Exception {
         Assembler program = program();
         Vcpu vcpu = guest(program.jmp(program.here()));
-        AtomicInteger answered = new AtomicInteger();
-        FutureTask<Void> running = start(() -> {
-            while (answered.get() < KICKS) {
-                assertThat(vcpu.run()).isEqualTo(VcpuExit.Interrupted.INSTANCE);
-                answered.incrementAndGet();
-            }
-            return null;
-        });
-        for (int kick = 1; kick <= KICKS; kick++) {
-            vcpu.kick();
-            while (answered.get() < kick && !running.isDone()) {
-                Thread.onSpinWait();
-            }
-            if (kick % 16 == 0) {
-                Thread.sleep(0, kick * 31 % 1000 * 100);
-            }
-        }
-        result(running);
-        assertThat(answered).hasValue(KICKS);
+        VcpuThreads.assertEachKickIsAnswered(vcpu, KICKS, exit -> fail("%s", exit));
     }
 
     /** Kicks come at any moment, also while an exit is being answered. */
@@ -303,26 +270,7 @@ class RealVcpuTest {
         Assembler program = program();
         Assembler.Label loop = program.mov(RDX, PORT).here();
         Vcpu vcpu = guest(program.out(1).jmp(loop));
-        AtomicInteger answered = new AtomicInteger();
-        FutureTask<Long> running = start(() -> {
-            long exits = 0;
-            while (answered.get() < KICKS) {
-                if (vcpu.run() instanceof PortWrite) {
-                    exits++;
-                } else {
-                    answered.incrementAndGet();
-                }
-            }
-            return exits;
-        });
-        for (int kick = 1; kick <= KICKS; kick++) {
-            vcpu.kick();
-            while (answered.get() < kick && !running.isDone()) {
-                Thread.onSpinWait();
-            }
-        }
-        result(running);
-        assertThat(answered).hasValue(KICKS);
+        VcpuThreads.assertEachKickIsAnswered(vcpu, KICKS, exit -> assertThat(exit).isInstanceOf(PortWrite.class));
     }
 
     @Test
