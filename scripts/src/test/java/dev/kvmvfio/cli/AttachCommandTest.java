@@ -9,38 +9,15 @@ import com.google.gson.JsonParser;
 import java.io.BufferedReader;
 import java.io.File;
 import java.io.IOException;
-import java.io.InputStream;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.StreamSupport;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-class AttachCommandTest {
+class AttachCommandTest extends CommandLineTest {
     private static final String DEVICE = "0000:6a:01.0";
-
-    private final StringWriter out = new StringWriter();
-    private final StringWriter err = new StringWriter();
-    private final InputStream terminal = System.in;
-
-    @BeforeEach
-    void endOfInput() {
-        System.setIn(InputStream.nullInputStream());
-    }
-
-    @AfterEach
-    void terminalAgain() {
-        System.setIn(terminal);
-    }
-
-    private int run(String... arguments) throws IOException {
-        return KvmVfioCommand.run(List.of(arguments), new PrintWriter(out, true), new PrintWriter(err, true));
-    }
 
     private List<String> calls(String mark) {
         return out.toString().lines().filter(line -> line.startsWith(mark)).map(line -> line.split(" +")[1]).toList();

@@ -8,8 +8,6 @@ import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -18,8 +16,6 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -28,27 +24,13 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The commands on the mock: what they print, what they exit with, and what their JSON looks like. */
-class CommandsTest {
+class CommandsTest extends CommandLineTest {
     private static final int PICTURE_COLUMNS = 118;
     private static final Pattern PICTURE_LINE = Pattern.compile("<text[^>]*>([^<]*)</text>");
 
-    private final StringWriter out = new StringWriter();
-    private final StringWriter err = new StringWriter();
-    private final InputStream terminal = System.in;
-
-    @BeforeEach
-    void endOfInput() {
-        System.setIn(InputStream.nullInputStream());
-    }
-
-    @AfterEach
-    void terminalAgain() {
-        System.setIn(terminal);
-    }
-
     private int run(String line) throws IOException {
         out.getBuffer().setLength(0);
-        return KvmVfioCommand.run(List.of(line.split(" ")), new PrintWriter(out, true), new PrintWriter(err, true));
+        return run(line.split(" "));
     }
 
     private JsonObject json(String line) throws IOException {
