@@ -481,7 +481,8 @@ final class LinuxKernel implements Kernel {
             file.getFileSystem().provider().checkAccess(file, AccessMode.READ, AccessMode.WRITE);
             return 0;
         } catch (NoSuchFileException missing) {
-            return -errnoOf(missing);
+            // The JDK says so of what is below a file, too.
+            return Files.isDirectory(file.getParent()) ? -errnoOf(missing) : refusedAccess(path);
         } catch (IOException failure) {
             return refusedAccess(path);
         }

@@ -7,6 +7,7 @@ import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.system.system_h;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.Kernel;
+import java.io.ByteArrayOutputStream;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
@@ -78,6 +79,12 @@ abstract class FilesContract {
         assertThat(errno(kernel.readlink("/dev/no-such-node", new StringBuilder()))).isEqualTo(Errno.ENOENT);
         assertThat(errno(kernel.readlink("/proc/self/status", new StringBuilder()))).isEqualTo(Errno.EINVAL);
         assertThat(errno(kernel.deviceNumber("/dev/no-such-node"))).isEqualTo(Errno.ENOENT);
+        assertThat(errno(kernel.readFile("/dev/no-such-node", new ByteArrayOutputStream()))).isEqualTo(Errno.ENOENT);
+        assertThat(errno(kernel.readFile("/proc/self/status/x", new ByteArrayOutputStream())))
+                .isEqualTo(Errno.ENOTDIR);
+        assertThat(errno(kernel.readFile("/dev", new ByteArrayOutputStream()))).isEqualTo(Errno.EISDIR);
+        assertThat(errno(kernel.access("/dev/no-such-node"))).isEqualTo(Errno.ENOENT);
+        assertThat(errno(kernel.access("/proc/self/status/x"))).isEqualTo(Errno.ENOTDIR);
     }
 
     @Test
@@ -91,6 +98,9 @@ abstract class FilesContract {
         assertThat(new String(buffer.asSlice(0, 5).toArray(ValueLayout.JAVA_BYTE))).isEqualTo("Name:");
         assertThat(errno(kernel.pread(fd, buffer, -1))).isEqualTo(Errno.EINVAL);
         kernel.close(fd);
+        ByteArrayOutputStream content = new ByteArrayOutputStream();
+        assertThat(kernel.readFile("/proc/self/status", content)).isZero();
+        assertThat(content.toString()).startsWith("Name:").contains("\nCapEff:\t");
         assertThat(calls.text("/proc/self/status")).contains("\nCapEff:\t", "\nVmLck:\t");
         assertThat(calls.text("/proc/self/limits")).contains("Max locked memory");
     }
@@ -103,6 +113,7 @@ abstract class FilesContract {
         int fd = kernel.open("/dev", system_h.O_RDONLY());
         assertThat(errno(kernel.read(fd, calls.bytes(8)))).isEqualTo(Errno.EISDIR);
         kernel.close(fd);
+        assertThat(kernel.access("/dev/kvm")).isZero();
         assertThat(kernel.deviceNumber("/dev/kvm")).isEqualTo(10L << 32 | 232);
         assertThat(kernel.deviceNumber("/proc/self/status")).isZero();
     }
