@@ -1,0 +1,91 @@
+package dev.kvmvfio.it.api;
+
+import dev.kvmvfio.bindings.vfio.vfio_h;
+import dev.kvmvfio.kernel.Kernel;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.module.ModuleFinder;
+import java.net.URI;
+import java.net.URISyntaxException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import javax.tools.Diagnostic;
+import javax.tools.DiagnosticCollector;
+import javax.tools.JavaCompiler;
+import javax.tools.JavaFileObject;
+import javax.tools.SimpleJavaFileObject;
+import javax.tools.StandardJavaFileManager;
+import javax.tools.StandardLocation;
+import javax.tools.ToolProvider;
+
+/** Java source that is compiled in memory, by a program that has this library on its module path. */
+final class JavaSource {
+    private static final List<Path> MODULES = Stream.of(Kernel.class, vfio_h.class).map(JavaSource::home).toList();
+
+    private final String text;
+
+    JavaSource(String text) {
+        this.text = text;
+    }
+
+    /** What the compiler complains about. */
+    record Complaint(Diagnostic.Kind kind, String code, String line, String message) {
+        @Override
+        public String toString() {
+            return kind + " " + code + " at: " + line + "\n" + message;
+        }
+    }
+
+    private static Path home(Class<?> type) {
+        try {
+            return Path.of(type.getProtectionDomain().getCodeSource().getLocation().toURI());
+        } catch (URISyntaxException impossible) {
+            throw new IllegalStateException(impossible);
+        }
+    }
+
+    /** Imports of everything that core offers to a program, and of the JDK's collections. */
+    static String imports() {
+        String packages = ModuleFinder.of(home(Kernel.class)).find("dev.kvmvfio").orElseThrow().descriptor().exports()
+                .stream().map(export -> "import " + export.source() + ".*;").sorted().collect(Collectors.joining("\n"));
+        return packages + "\nimport java.util.*;\n";
+    }
+
+    /** Compiles with every warning on, but makes no classes. */
+    List<Complaint> complaints() {
+        JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
+        DiagnosticCollector<JavaFileObject> found = new DiagnosticCollector<>();
+        JavaFileObject source = new SimpleJavaFileObject(URI.create("string:///Source.java"),
+                JavaFileObject.Kind.SOURCE) {
+            @Override
+            public boolean isNameCompatible(String simpleName, JavaFileObject.Kind kind) {
+                return true;
+            }
+
+            @Override
+            public CharSequence getCharContent(boolean ignoreEncodingErrors) {
+                return text;
+            }
+        };
+        List<String> options = List.of("-Xlint:all", "-Xdiags:verbose", "-proc:none", "--should-stop=ifNoError=FLOW",
+                "--add-modules", "dev.kvmvfio");
+        try (StandardJavaFileManager files = compiler.getStandardFileManager(found, Locale.ROOT, null)) {
+            files.setLocationFromPaths(StandardLocation.MODULE_PATH, MODULES);
+            compiler.getTask(null, files, found, options, null, List.of(source)).call();
+        } catch (IOException failure) {
+            throw new UncheckedIOException(failure);
+        }
+        return found.getDiagnostics().stream().map(this::complaint).toList();
+    }
+
+    private Complaint complaint(Diagnostic<? extends JavaFileObject> diagnostic) {
+        String line = diagnostic.getLineNumber() < 1
+                ? ""
+                : text.lines().skip(diagnostic.getLineNumber() - 1).findFirst().orElse("");
+        return new Complaint(diagnostic.getKind(), diagnostic.getCode(), line.strip(),
+                diagnostic.getMessage(Locale.ROOT));
+    }
+}

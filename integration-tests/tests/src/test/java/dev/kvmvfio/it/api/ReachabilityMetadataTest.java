@@ -1,0 +1,91 @@
+package dev.kvmvfio.it.api;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.google.gson.JsonElement;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
+import com.sun.source.tree.ExpressionTree;
+import com.sun.source.tree.LiteralTree;
+import com.sun.source.tree.MethodInvocationTree;
+import com.sun.source.util.JavacTask;
+import com.sun.source.util.TreeScanner;
+import dev.kvmvfio.kernel.Kernel;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalInt;
+import java.util.Set;
+import javax.tools.JavaCompiler;
+import javax.tools.StandardJavaFileManager;
+import javax.tools.ToolProvider;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+
+/** GraalVM's native-image must know the shape of every native call before it runs. */
+@Tag("mock")
+class ReachabilityMetadataTest {
+    private static final Path SOURCE = Path.of(System.getProperty("project.root"),
+            "core/src/main/java/dev/kvmvfio/kernel/LinuxKernel.java");
+    private static final String METADATA = "/META-INF/native-image/dev.kvmvfio/kvm-vfio-core/reachability-metadata.json";
+    private static final Map<String, String> TYPES = Map.of("JAVA_INT", "int", "JAVA_LONG", "long", "ADDRESS", "void*");
+
+    private record Shape(String result, List<String> parameters, OptionalInt firstVariadic) {
+    }
+
+    @Test
+    void everyCallThatIsLinkedIsDescribed() throws IOException {
+        assertThat(described()).isEqualTo(linked()).isNotEmpty();
+    }
+
+    /** Read from the source: a linked handle does not tell which of its parameters are variadic. */
+    private static Set<Shape> linked() throws IOException {
+        JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
+        Set<Shape> shapes = new HashSet<>();
+        try (StandardJavaFileManager files = compiler.getStandardFileManager(null, null, null)) {
+            JavacTask task = (JavacTask) compiler.getTask(null, files, null, null, null,
+                    files.getJavaFileObjects(SOURCE));
+            new TreeScanner<Void, Void>() {
+                @Override
+                public Void visitMethodInvocation(MethodInvocationTree call, Void nothing) {
+                    if (call.getMethodSelect().toString().equals("link")) {
+                        shapes.add(shape(call.getArguments()));
+                    }
+                    return super.visitMethodInvocation(call, nothing);
+                }
+            }.scan(task.parse(), null);
+        }
+        return shapes;
+    }
+
+    /** The arguments of {@code link}: the function, how many parameters are not variadic, the result, the parameters. */
+    private static Shape shape(List<? extends ExpressionTree> arguments) {
+        int fixed = (Integer) ((LiteralTree) arguments.get(1)).getValue();
+        List<String> types = arguments.stream().skip(2).map(argument -> TYPES.get(argument.toString())).toList();
+        List<String> parameters = types.subList(1, types.size());
+        return new Shape(types.getFirst(), parameters,
+                fixed < parameters.size() ? OptionalInt.of(fixed) : OptionalInt.empty());
+    }
+
+    private static Set<Shape> described() throws IOException {
+        Set<Shape> shapes = new HashSet<>();
+        try (InputStreamReader reader = new InputStreamReader(Kernel.class.getResourceAsStream(METADATA),
+                StandardCharsets.UTF_8)) {
+            for (JsonElement each : JsonParser.parseReader(reader).getAsJsonObject().getAsJsonObject("foreign")
+                    .getAsJsonArray("downcalls")) {
+                JsonObject call = each.getAsJsonObject();
+                JsonObject options = call.getAsJsonObject("options");
+                assertThat(options.get("captureCallState").getAsBoolean()).as("%s", call).isTrue();
+                JsonElement variadic = options.get("firstVariadicArg");
+                shapes.add(new Shape(call.get("returnType").getAsString(),
+                        call.getAsJsonArray("parameterTypes").asList().stream().map(JsonElement::getAsString).toList(),
+                        variadic == null ? OptionalInt.empty() : OptionalInt.of(variadic.getAsInt())));
+            }
+        }
+        return shapes;
+    }
+}

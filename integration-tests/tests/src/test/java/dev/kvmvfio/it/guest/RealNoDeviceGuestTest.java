@@ -1,0 +1,7 @@
+package dev.kvmvfio.it.guest;
+
+import org.junit.jupiter.api.Tag;
+
+@Tag("kvm")
+class RealNoDeviceGuestTest extends NoDeviceGuestContract {
+}

@@ -1,0 +1,63 @@
+package dev.kvmvfio.it.lab;
+
+import static org.junit.platform.engine.discovery.DiscoverySelectors.selectClass;
+
+import java.io.PrintStream;
+import java.io.PrintWriter;
+import java.util.Arrays;
+import org.junit.platform.engine.TestExecutionResult;
+import org.junit.platform.engine.support.descriptor.MethodSource;
+import org.junit.platform.launcher.LauncherDiscoveryRequest;
+import org.junit.platform.launcher.TestExecutionListener;
+import org.junit.platform.launcher.TestIdentifier;
+import org.junit.platform.launcher.core.LauncherDiscoveryRequestBuilder;
+import org.junit.platform.launcher.core.LauncherFactory;
+
+/** Runs test classes where there is no Maven, and prints one line for each test that a program can read. */
+public final class TestsInLab implements TestExecutionListener {
+    /** Begins the line of a test. */
+    public static final String MARK = "@test ";
+
+    private final PrintStream out = System.out;
+    private boolean failed;
+
+    private TestsInLab() {
+    }
+
+    /**
+     * Runs the tests and exits with 1 when one failed.
+     *
+     * @param classNames the test classes
+     */
+    public static void main(String[] classNames) {
+        LauncherDiscoveryRequest request = LauncherDiscoveryRequestBuilder.request()
+                .selectors(Arrays.stream(classNames).map(name -> selectClass(name)).toList()).build();
+        TestsInLab listener = new TestsInLab();
+        LauncherFactory.create().execute(request, listener);
+        System.exit(listener.failed ? 1 : 0);
+    }
+
+    @Override
+    public void executionFinished(TestIdentifier test, TestExecutionResult result) {
+        boolean passed = result.getStatus() == TestExecutionResult.Status.SUCCESSFUL;
+        if (test.isContainer() && passed) {
+            return;
+        }
+        result.getThrowable().ifPresent(failure -> failure.printStackTrace(new PrintWriter(out, true)));
+        failed |= !passed;
+        out.println(MARK + (passed ? "passed " : "failed ") + name(test));
+    }
+
+    @Override
+    public void executionSkipped(TestIdentifier test, String reason) {
+        failed = true;
+        out.println(MARK + "failed " + name(test) + ": skipped, " + reason);
+    }
+
+    private static String name(TestIdentifier test) {
+        return test.getSource().filter(MethodSource.class::isInstance).map(MethodSource.class::cast)
+                .map(method -> method.getClassName().replaceAll(".*\\.", "") + "." + method.getMethodName() + " ")
+                .orElse("")
+                + test.getDisplayName();
+    }
+}

@@ -1,0 +1,376 @@
+package dev.kvmvfio.it.vfio;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.kvmvfio.bindings.system.system_h;
+import dev.kvmvfio.dma.DmaAccess;
+import dev.kvmvfio.iommufd.Iommufd;
+import dev.kvmvfio.kernel.Errno;
+import dev.kvmvfio.kernel.FileDescriptor;
+import dev.kvmvfio.kernel.HostException;
+import dev.kvmvfio.kernel.HostMemory;
+import dev.kvmvfio.kernel.Kernel;
+import dev.kvmvfio.kernel.KernelException;
+import dev.kvmvfio.kernel.KvmVfioException;
+import dev.kvmvfio.kvm.Kvm;
+import dev.kvmvfio.kvm.Vm;
+import dev.kvmvfio.mock.KernelProfile;
+import dev.kvmvfio.mock.MockHost;
+import dev.kvmvfio.mock.MockKernel;
+import dev.kvmvfio.passthrough.AttachRequest;
+import dev.kvmvfio.passthrough.Passthrough;
+import dev.kvmvfio.passthrough.VfioInterface;
+import dev.kvmvfio.pci.PciAddress;
+import dev.kvmvfio.pci.PciDevice;
+import dev.kvmvfio.vfio.KvmVfioDevice;
+import dev.kvmvfio.vfio.VfioCdev;
+import dev.kvmvfio.vfio.VfioContainer;
+import dev.kvmvfio.vfio.VfioGroup;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.reflect.Proxy;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.function.UnaryOperator;
+import java.util.regex.MatchResult;
+import java.util.regex.Pattern;
+import org.assertj.core.api.AbstractThrowableAssert;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What goes wrong on a host: the message says what and what to do, and a refused attach leaves nothing behind. */
+@Tag("mock")
+class VfioBadInputTest {
+    private static final String DEVICE = "0000:6a:01.0";
+    private static final String SIBLING = "0000:6a:01.1";
+    private static final long PAGE = 4096;
+    private static final long INTERRUPT_WINDOW = 0xfee00000L;
+
+    private MockKernel mock;
+    private Kernel kernel;
+    private Kvm kvm;
+    private Vm vm;
+    private HostMemory memory;
+
+    /** A host with one device in group 26, and whatever else a test adds. */
+    private static MockHost host(KernelProfile profile) {
+        return MockKernel.host(profile).device(DEVICE, device -> device.group(26).bar(0, 1 << 14).msi(1));
+    }
+
+    private static MockHost host() {
+        return host(KernelProfile.V6_12);
+    }
+
+    private void start(MockHost host) {
+        mock = host.start();
+        kernel = mock;
+        kvm = Kvm.open(kernel);
+        vm = kvm.createVm();
+        memory = HostMemory.allocate(kernel, 256 * PAGE);
+    }
+
+    @AfterEach
+    void nothingIsLeft() {
+        if (kvm != null) {
+            kvm.close();
+            memory.close();
+        }
+        mock.close();
+    }
+
+    private AttachRequest request(VfioInterface by) {
+        return Passthrough.of(kernel, PciAddress.parse(DEVICE)).via(by);
+    }
+
+    /** Attaches, and compares what is held before with what is held after the refusal. */
+    private AbstractThrowableAssert<?, ? extends Throwable> assertRefused(VfioInterface by,
+            UnaryOperator<AttachRequest> details) {
+        List<String> before = mock.leaks();
+        AbstractThrowableAssert<?, ? extends Throwable> refusal = assertThatThrownBy(
+                () -> details.apply(request(by)).attach(vm));
+        assertThat(mock.leaks()).isEqualTo(before);
+        return refusal;
+    }
+
+    private AbstractThrowableAssert<?, ? extends Throwable> assertRefused(VfioInterface by) {
+        return assertRefused(by, UnaryOperator.identity());
+    }
+
+    private void assertAttaches(VfioInterface by) {
+        try (Passthrough attached = request(by).memory(0, memory).attach(vm)) {
+            assertThat(attached.device().vendorId()).isPositive();
+        }
+    }
+
+    /** Does what a message tells a person to type. */
+    private void run(String shellCommands) {
+        List<MatchResult> writes = Pattern.compile("echo (\\S+) > (\\S+)").matcher(shellCommands).results().toList();
+        assertThat(writes).isNotEmpty();
+        for (MatchResult write : writes) {
+            try (FileDescriptor file = FileDescriptor.open(kernel, write.group(2), system_h.O_WRONLY());
+                    Arena arena = Arena.ofConfined()) {
+                byte[] text = (write.group(1) + "\n").getBytes(StandardCharsets.US_ASCII);
+                MemorySegment bytes = arena.allocate(text.length).copyFrom(MemorySegment.ofArray(text));
+                assertThat(file.write(bytes)).as(write.group()).isEqualTo(text.length);
+            }
+        }
+    }
+
+    private static String remedyOf(Runnable call) {
+        try {
+            call.run();
+        } catch (KvmVfioException refused) {
+            return refused.remedy();
+        }
+        throw new AssertionError("it works");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"ENOENT, kvm_amd", "EACCES, group", "EPERM, --device /dev/kvm", "ENODEV, kvm_intel"})
+    void kvmCannotBeOpened(Errno errno, String remedy) {
+        MockHost host = host();
+        mock = (errno == Errno.ENOENT ? host.withoutNode("/dev/kvm") : host.permission("/dev/kvm", errno)).start();
+        assertThatThrownBy(() -> Kvm.open(mock)).isInstanceOf(KernelException.class)
+                .hasMessageStartingWith("open on /dev/kvm: " + errno).hasMessageContaining(remedy);
+    }
+
+    @Test
+    void thereIsNoSuchDevice() {
+        start(host());
+        assertThatThrownBy(() -> Passthrough.of(kernel, PciAddress.parse("0000:6a:02.0")))
+                .isInstanceOf(HostException.class).hasMessageContaining("there is no PCI device at 0000:6a:02.0")
+                .hasMessageContaining("lspci -D");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"../../../kernel", "0000:6a:01.0/../0000:6a:01.0", "eth0", ""})
+    void thatIsNoAddress(String text) {
+        start(host());
+        mock.clearTrace();
+        assertThatThrownBy(() -> Passthrough.of(kernel, PciAddress.parse(text)))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("\"" + text + "\" is no PCI address");
+        assertThat(mock.trace()).isEmpty();
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void theHostsDriverHasTheDevice(VfioInterface by) {
+        start(MockKernel.host(KernelProfile.V6_12).device(DEVICE, device -> device.group(26).driver("e1000e")));
+        assertRefused(by).isInstanceOf(HostException.class)
+                .hasMessageContaining(DEVICE + " is bound to the driver e1000e, not to vfio-pci");
+        run(remedyOf(() -> request(by).attach(vm)));
+        assertAttaches(by);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void noDriverHasTheDevice(VfioInterface by) {
+        start(MockKernel.host(KernelProfile.V6_12).device(DEVICE, device -> device.group(26).driver(null)));
+        assertRefused(by).isInstanceOf(HostException.class)
+                .hasMessageContaining(DEVICE + " is bound to no driver, not to vfio-pci");
+        run(remedyOf(() -> request(by).attach(vm)));
+        assertAttaches(by);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void thereIsNoIommu(VfioInterface by) {
+        start(MockKernel.host(KernelProfile.V6_12).device(DEVICE, device -> device.driver("e1000e")).withoutIommu());
+        assertRefused(by).isInstanceOf(HostException.class).hasMessageContaining("this host has no IOMMU")
+                .hasMessageContaining("intel_iommu=on");
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void theGroupIsNotViable(VfioInterface by) {
+        start(host().device(SIBLING, device -> device.group(26).driver("nvme")).device("0000:6a:01.2",
+                device -> device.group(26).driver(null)));
+        assertRefused(by).hasMessageContaining(DEVICE + " (vfio-pci), " + SIBLING
+                + " (nvme, blocks the group), 0000:6a:01.2 (no driver)");
+        run("echo " + SIBLING + " > /sys/bus/pci/drivers/nvme/unbind");
+        assertAttaches(by);
+    }
+
+    @Test
+    void theKernelHasNoCdevs() {
+        start(host(KernelProfile.V6_1));
+        assertRefused(VfioInterface.CDEV).isInstanceOf(KernelException.class)
+                .hasMessageContaining("/dev/vfio/devices/vfio0: ENOENT").hasMessageContaining("CONFIG_VFIO_DEVICE_CDEV")
+                .hasMessageContaining("use the group interface");
+        try (Passthrough attached = Passthrough.of(kernel, PciAddress.parse(DEVICE)).attach(vm)) {
+            assertThat(attached.choice()).hasToString("group (there is no /dev/vfio/devices/vfio0)");
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"/dev/vfio/devices/vfio0, CONFIG_VFIO_DEVICE_CDEV", "/dev/iommu, CONFIG_IOMMUFD"})
+    void aNodeOfTheCdevInterfaceIsMissing(String node, String remedy) {
+        start(host().withoutNode(node));
+        assertRefused(VfioInterface.CDEV).isInstanceOf(KernelException.class).hasMessageContaining("open on " + node)
+                .hasMessageContaining("ENOENT").hasMessageContaining(remedy);
+        try (Passthrough attached = Passthrough.of(kernel, PciAddress.parse(DEVICE)).attach(vm)) {
+            assertThat(attached.choice()).hasToString("group (there is no " + node + ")");
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"/dev/vfio/vfio", "/dev/vfio/26"})
+    void aNodeOfTheGroupInterfaceIsMissing(String node) {
+        start(host().withoutNode(node));
+        assertRefused(VfioInterface.GROUP).isInstanceOf(KernelException.class)
+                .hasMessageContaining("open on " + node + ": ENOENT").hasMessageContaining("--device");
+        assertAttaches(VfioInterface.CDEV);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"CDEV, /dev/iommu", "CDEV, /dev/vfio/devices/vfio0", "GROUP, /dev/vfio/26", "GROUP, /dev/vfio/vfio"})
+    void aNodeCannotBeOpened(VfioInterface by, String node) {
+        start(host().permission(node, Errno.EACCES));
+        assertRefused(by).isInstanceOf(KernelException.class)
+                .hasMessageContaining("open on " + node + ": EACCES (Permission denied). Give the user access");
+    }
+
+    @Test
+    void theNodeIsOfAnotherDevice() {
+        start(host());
+        kernel = (Kernel) Proxy.newProxyInstance(Kernel.class.getClassLoader(), new Class<?>[]{Kernel.class},
+                (_, method, arguments) -> method.getName().equals("deviceNumber")
+                        ? (long) method.invoke(mock, arguments) + 3
+                        : method.invoke(mock, arguments));
+        assertRefused(VfioInterface.CDEV).isInstanceOf(HostException.class)
+                .hasMessageContaining(
+                        "/dev/vfio/devices/vfio0 is the node 511:3, but " + DEVICE + " has the cdev 511:0")
+                .hasMessageContaining("stale");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"CDEV, CDEV, EINVAL, bound already", "CDEV, GROUP, EBUSY, bound through its cdev",
+        "GROUP, CDEV, EBUSY, group is open", "GROUP, GROUP, EBUSY, open only once"})
+    void theDeviceIsBusy(VfioInterface first, VfioInterface second, Errno errno, String remedy) {
+        start(host());
+        Vm other = kvm.createVm();
+        try (Passthrough attached = request(first).attach(other)) {
+            assertRefused(second).isInstanceOf(KernelException.class).hasMessageContaining(errno.name())
+                    .hasMessageContaining(remedy);
+            assertThat(attached.device().vendorId()).isPositive();
+        }
+        assertAttaches(second);
+    }
+
+    @Test
+    void theVmHasItsVfioDeviceAlready() {
+        start(host());
+        KvmVfioDevice kvmVfio = KvmVfioDevice.create(vm);
+        assertRefused(VfioInterface.CDEV).hasMessageContaining("EBUSY").hasMessageContaining("has one already");
+        try (Passthrough attached = request(VfioInterface.CDEV).attach(kvmVfio)) {
+            assertThat(attached.device().isRegistered()).isTrue();
+        }
+        assertThat(kvmVfio.isOpen()).isTrue();
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void memoryIsNotPageAligned(VfioInterface by) {
+        start(host());
+        assertRefused(by, request -> request.memory(0x123, memory)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("IOVA 0x123 is not a multiple of the page size 0x1000");
+        assertThatThrownBy(() -> HostMemory.allocate(kernel, PAGE + 1)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("length 0x1001 is not a multiple of the page size 0x1000");
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void theAddressesAreReserved(VfioInterface by) {
+        start(host().reserved(0x8000_0000L, 0x8fff_ffffL));
+        for (long iova : new long[]{INTERRUPT_WINDOW, INTERRUPT_WINDOW - PAGE, 0x8800_0000L, 1L << 39,
+            (1L << 39) - PAGE}) {
+            assertRefused(by, request -> request.memory(iova, memory)).isInstanceOf(KernelException.class)
+                    .hasMessageContaining(String.format("iova=0x%x", iova)).hasMessageEndingWith(
+                            "It can map 0x0..0x7fffffff, 0x90000000..0xfedfffff, 0xfef00000..0x7fffffffff");
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void theAddressesAreMappedAlready(VfioInterface by) {
+        start(host());
+        assertRefused(by, request -> request.memory(0, memory).memory(255 * PAGE, memory))
+                .isInstanceOf(KernelException.class).hasMessageContaining("EEXIST")
+                .hasMessageContaining("It overlaps one of [DMA mapping of 0x100000 bytes at IOVA 0x0");
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void tooLittleMemoryCanBeLocked(VfioInterface by) {
+        start(host().memlock(64 << 10));
+        assertRefused(by, request -> request.memory(0, memory)).isInstanceOf(KernelException.class)
+                .hasMessageContaining("ENOMEM").hasMessageContaining("RLIMIT_MEMLOCK allows this process to pin 64 KiB")
+                .hasMessageContaining("needs 1024 KiB").hasMessageContaining("ulimit -l");
+        try (Passthrough attached = request(by).attach(vm)) {
+            attached.dmaSpace().map(0, memory, 0, 16 * PAGE, DmaAccess.READ);
+            assertThatThrownBy(() -> attached.dmaSpace().map(16 * PAGE, memory, 16 * PAGE, PAGE,
+                    DmaAccess.READ)).hasMessageContaining("ENOMEM");
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void interruptsAreNotRemapped(VfioInterface by) {
+        start(host().withoutInterruptRemapping());
+        assertRefused(by).isInstanceOf(KernelException.class).hasMessageContaining("EPERM")
+                .hasMessageContaining("interrupt remapping");
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void theAdministratorAllowsUnsafeInterrupts(VfioInterface by) {
+        start(host().withoutInterruptRemapping().allowUnsafeInterrupts());
+        assertAttaches(by);
+    }
+
+    @Test
+    void theDriverWorksForAVmOnly() {
+        start(host().device(SIBLING, device -> device.group(27).needsVm()));
+        PciDevice sibling = PciDevice.find(kernel, PciAddress.parse(SIBLING));
+        try (Iommufd iommufd = Iommufd.open(kernel); VfioCdev cdev = VfioCdev.open(sibling)) {
+            assertThatThrownBy(() -> cdev.bindWithoutKvm(iommufd)).isInstanceOf(KernelException.class)
+                    .hasMessageContaining("EINVAL").hasMessageContaining("register it with KVM");
+        }
+        try (VfioGroup group = VfioGroup.open(sibling.iommuGroup().orElseThrow());
+                VfioContainer container = VfioContainer.open(group)) {
+            assertThatThrownBy(() -> group.openDeviceWithoutKvm(container, sibling.address()))
+                    .isInstanceOf(KernelException.class).hasMessageContaining("EINVAL")
+                    .hasMessageContaining("register the group with KVM");
+        }
+        for (VfioInterface by : VfioInterface.values()) {
+            Passthrough.of(kernel, sibling.address()).via(by).attach(vm).close();
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"CDEV, KVM_CREATE_DEVICE, ENODEV, CONFIG_KVM_VFIO", "CDEV, KVM_DEV_VFIO_FILE_ADD, EINVAL, groups only",
+        "CDEV, VFIO_DEVICE_BIND_IOMMUFD, ENODEV, no IOMMU group",
+        "CDEV, VFIO_DEVICE_ATTACH_IOMMUFD_PT, EINVAL, Another device of its group",
+        "GROUP, VFIO_GROUP_GET_DEVICE_FD, ENODEV, The group's devices are 0000:6a:01.0 (vfio-pci)",
+        "GROUP, VFIO_IOMMU_MAP_DMA, ENOSPC, dma_entry_limit",
+        "GROUP, VFIO_GROUP_SET_CONTAINER, EINVAL, in a container already"})
+    void theKernelRefusesAStep(VfioInterface by, String call, Errno errno, String remedy) {
+        start(host());
+        mock.failCall(call, 1, errno);
+        assertRefused(by, request -> request.memory(0, memory)).isInstanceOfSatisfying(KernelException.class,
+                refused -> {
+                    assertThat(refused.errno()).isEqualTo(errno);
+                    assertThat(refused.operation()).isEqualTo(call);
+                    assertThat(refused.remedy()).contains(remedy);
+                });
+        assertThat(mock.hasPendingFaults()).isFalse();
+        assertAttaches(by);
+    }
+}

@@ -1,0 +1,96 @@
+package dev.kvmvfio.vmm;
+
+import dev.kvmvfio.kvm.Vm;
+import dev.kvmvfio.passthrough.Passthrough;
+import dev.kvmvfio.vfio.Region;
+import dev.kvmvfio.vfio.VfioDevice;
+import java.util.ArrayList;
+import java.util.List;
+
+/** A device of the host that the guest has: its configuration space, its BARs, its interrupts. */
+public final class AssignedDevice implements AutoCloseable {
+    private final Passthrough attached;
+    private final ConfigSpace config;
+    private final List<Bar> bars = new ArrayList<>();
+    private final Interrupts interrupts;
+
+    /**
+     * Shows an attached device to the guest, as it is after a reset.
+     *
+     * @param gsi where its INTx goes, which the guest finds in the interrupt line register
+     */
+    AssignedDevice(Vm vm, Passthrough attached, int gsi) {
+        this.attached = attached;
+        VfioDevice device = attached.device();
+        if (device.canReset()) {
+            device.reset();
+        }
+        config = new ConfigSpace(device.region(Region.CONFIG));
+        // VFIO hands a device out with its BARs switched on.
+        config.write(ConfigSpace.COMMAND, Short.BYTES, 0);
+        interrupts = new Interrupts(vm, device, config, gsi);
+        addBars(vm, device);
+        config.emulate(ConfigSpace.ROM, Integer.BYTES, 0, 0);
+        follow();
+    }
+
+    private void addBars(Vm vm, VfioDevice device) {
+        List<Region> memory = device.regions().stream().filter(region -> Bar.isMemory(config, region)).toList();
+        config.emulate(ConfigSpace.BARS, 6 * Integer.BYTES, 0, 0);
+        memory.forEach(region -> bars.add(new Bar(vm, config, region)));
+    }
+
+    ConfigSpace config() {
+        return config;
+    }
+
+    void writeConfig(int offset, int size, int value) {
+        config.write(offset, size, value);
+        follow();
+    }
+
+    private void follow() {
+        boolean decoding = (config.read(ConfigSpace.COMMAND, Short.BYTES) & ConfigSpace.MEMORY_DECODING) != 0;
+        bars.forEach(bar -> bar.follow(decoding));
+        interrupts.follow();
+    }
+
+    /** Whether the guest has placed a BAR there. */
+    boolean contains(long address) {
+        return bars.stream().anyMatch(bar -> bar.contains(address));
+    }
+
+    /** Reads what is no memory slot: the MSI-X table's page, and what is smaller than a page. */
+    long readMemory(long address, int length) {
+        Bar bar = barAt(address);
+        long position = bar.position(address);
+        return interrupts.isTable(bar.region(), position)
+                ? interrupts.readTable(position, length)
+                : bar.read(position, length);
+    }
+
+    void writeMemory(long address, int length, long value) {
+        Bar bar = barAt(address);
+        long position = bar.position(address);
+        if (interrupts.isTable(bar.region(), position)) {
+            interrupts.writeTable(position, length, value);
+        } else {
+            bar.write(position, length, value);
+        }
+    }
+
+    private Bar barAt(long address) {
+        return bars.stream().filter(bar -> bar.contains(address)).findFirst().orElseThrow();
+    }
+
+    /** Takes the device from the guest and gives it back to the host. */
+    @Override
+    public void close() {
+        attached.close();
+    }
+
+    @Override
+    public String toString() {
+        return attached.toString();
+    }
+}
