@@ -81,7 +81,7 @@ public final class Ioas extends DmaSpace {
         MemorySegment request = request(address, length, access);
         iommu_ioas_map.flags(request, iommu_ioas_map.flags(request) | iommufd_h.IOMMU_IOAS_MAP_FIXED_IOVA());
         iommu_ioas_map.iova(request, iova);
-        return fd().ioctl(MAP.request(), request);
+        return fd().ioctl(MAP, request);
     }
 
     private MemorySegment request(long address, long length, DmaAccess access) {
@@ -102,7 +102,7 @@ public final class Ioas extends DmaSpace {
         iommu_ioas_unmap.ioas_id(request, id);
         iommu_ioas_unmap.iova(request, iova);
         iommu_ioas_unmap.length(request, length);
-        int result = fd().ioctl(UNMAP.request(), request);
+        int result = fd().ioctl(UNMAP, request);
         return result < 0 ? result : iommu_ioas_unmap.length(request);
     }
 
@@ -117,7 +117,7 @@ public final class Ioas extends DmaSpace {
                 iommu_ioas_iova_ranges.ioas_id(request, id);
                 iommu_ioas_iova_ranges.num_iovas(request, capacity);
                 iommu_ioas_iova_ranges.allowed_iovas(request, ranges.address());
-                int result = fd().ioctl(IOVA_RANGES.request(), request);
+                int result = fd().ioctl(IOVA_RANGES, request);
                 int count = iommu_ioas_iova_ranges.num_iovas(request);
                 if (result >= 0) {
                     return read(ranges, count);

@@ -78,7 +78,7 @@ public final class Iommufd extends FileHandle {
         MemorySegment request = iommu_destroy.allocate(Scratch.begin());
         iommu_destroy.size(request, (int) request.byteSize());
         iommu_destroy.id(request, id);
-        int result = fd().ioctl(DESTROY.request(), request);
+        int result = fd().ioctl(DESTROY, request);
         if (result < 0) {
             throw new KernelException(DESTROY.name(), fd(), "id=" + id, result,
                     Errno.EBUSY.is(result) ? "A device is still attached to it" : "");

@@ -173,17 +173,17 @@ public final class FileDescriptor implements AutoCloseable {
     /**
      * {@code ioctl(2)} with a pointer.
      *
-     * @param request the request number
+     * @param ioctl the ioctl
      * @param argument native memory
      * @return the result or a negative errno
      * @throws IllegalStateException when this descriptor is closed
      */
-    public int ioctl(long request, MemorySegment argument) {
+    public int ioctl(Ioctl ioctl, MemorySegment argument) {
         acquire();
         try {
             return FlightRecorder.isInUse()
-                    ? IoctlEvent.call(kernel, this, kind, request, argument)
-                    : kernel.ioctl(number, request, argument);
+                    ? IoctlEvent.call(kernel, this, kind, ioctl.number(), argument)
+                    : kernel.ioctl(number, ioctl.number(), argument);
         } finally {
             release();
         }
@@ -192,42 +192,44 @@ public final class FileDescriptor implements AutoCloseable {
     /**
      * {@code ioctl(2)} with a number.
      *
-     * @param request the request number
+     * @param ioctl the ioctl
      * @param argument the number
      * @return the result or a negative errno
      * @throws IllegalStateException when this descriptor is closed
      */
-    public int ioctl(long request, long argument) {
-        return ioctl(request, MemorySegment.ofAddress(argument));
+    public int ioctl(Ioctl ioctl, long argument) {
+        return ioctl(ioctl, MemorySegment.ofAddress(argument));
     }
 
     /**
-     * {@link #ioctl(long, MemorySegment)} for a call that is expected to succeed.
+     * {@link #ioctl(Ioctl, MemorySegment)} that is expected to succeed.
      *
-     * @param call the ioctl
+     * @param ioctl the ioctl
      * @param argument native memory
      * @return the result, zero or more
      * @throws KernelException when the kernel refuses
+     * @throws IllegalStateException when this descriptor is closed
      */
-    public int call(Ioctl call, MemorySegment argument) {
-        return checked(call, ioctl(call.request(), argument));
+    public int call(Ioctl ioctl, MemorySegment argument) {
+        return checked(ioctl, ioctl(ioctl, argument));
     }
 
     /**
-     * {@link #ioctl(long, long)} for a call that is expected to succeed.
+     * {@link #ioctl(Ioctl, long)} that is expected to succeed.
      *
-     * @param call the ioctl
+     * @param ioctl the ioctl
      * @param argument the number
      * @return the result, zero or more
      * @throws KernelException when the kernel refuses
+     * @throws IllegalStateException when this descriptor is closed
      */
-    public int call(Ioctl call, long argument) {
-        return checked(call, ioctl(call.request(), argument));
+    public int call(Ioctl ioctl, long argument) {
+        return checked(ioctl, ioctl(ioctl, argument));
     }
 
-    private int checked(Ioctl call, int result) {
+    private int checked(Ioctl ioctl, int result) {
         if (result < 0) {
-            throw new KernelException(call.name(), this, result);
+            throw new KernelException(ioctl.name(), this, result);
         }
         return result;
     }

@@ -182,7 +182,7 @@ public final class GsiRoutes {
                 entries.addChips();
             }
             messages.values().forEach(entries::addMessage);
-            return vm.fd().ioctl(SET_GSI_ROUTING.request(), table);
+            return vm.fd().ioctl(SET_GSI_ROUTING, table);
         }
     }
 

@@ -77,7 +77,7 @@ public final class IoEventFd extends Handle {
             kvm_ioeventfd.len(ioEventFd, length);
             kvm_ioeventfd.datamatch(ioEventFd, dataMatch.orElse(0));
             kvm_ioeventfd.flags(ioEventFd, flags | portFlag | matchFlag);
-            return vm.fd().ioctl(IOEVENTFD.request(), ioEventFd);
+            return vm.fd().ioctl(IOEVENTFD, ioEventFd);
         });
     }
 

@@ -65,7 +65,7 @@ public final class IrqFd extends Handle {
             kvm_irqfd.gsi(irqFd, gsi);
             kvm_irqfd.flags(irqFd, flags);
             kvm_irqfd.resamplefd(irqFd, resampleFd);
-            return vm.fd().ioctl(IRQFD.request(), irqFd);
+            return vm.fd().ioctl(IRQFD, irqFd);
         });
     }
 

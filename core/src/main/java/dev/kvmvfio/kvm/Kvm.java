@@ -113,7 +113,7 @@ public final class Kvm extends FileHandle {
             int entries = CPUID_ENTRIES;
             while (true) {
                 MemorySegment cpuid = CpuidEntry.allocate(arena, entries);
-                int result = fd().ioctl(GET_SUPPORTED_CPUID.request(), cpuid);
+                int result = fd().ioctl(GET_SUPPORTED_CPUID, cpuid);
                 if (result >= 0) {
                     return CpuidEntry.read(cpuid);
                 }
@@ -149,7 +149,7 @@ public final class Kvm extends FileHandle {
     public Vm createVm(long type) {
         int result;
         do {
-            result = fd().ioctl(CREATE_VM.request(), type);
+            result = fd().ioctl(CREATE_VM, type);
         } while (Errno.EINTR.is(result));
         if (result < 0) {
             String remedy = Errno.EPERM.is(result)

@@ -20,7 +20,7 @@ import java.lang.foreign.SegmentAllocator;
 public abstract sealed class KvmFile extends FileHandle permits Vm, Vcpu, KvmDevice {
     private static final Ioctl SET_DEVICE_ATTR = new Ioctl("KVM_SET_DEVICE_ATTR", kvm_h.KVM_SET_DEVICE_ATTR());
     private static final Ioctl GET_DEVICE_ATTR = new Ioctl("KVM_GET_DEVICE_ATTR", kvm_h.KVM_GET_DEVICE_ATTR());
-    private static final long HAS_DEVICE_ATTR = kvm_h.KVM_HAS_DEVICE_ATTR();
+    private static final Ioctl HAS_DEVICE_ATTR = new Ioctl("KVM_HAS_DEVICE_ATTR", kvm_h.KVM_HAS_DEVICE_ATTR());
 
     KvmFile(FileDescriptor fd) {
         super(fd);
@@ -82,7 +82,7 @@ public abstract sealed class KvmFile extends FileHandle permits Vm, Vcpu, KvmDev
         }
         // Not the thread's scratch memory: the value may be there.
         try (Arena arena = Arena.ofConfined()) {
-            return fd().ioctl(call.request(), attr(arena, group, attribute, value.address()));
+            return fd().ioctl(call, attr(arena, group, attribute, value.address()));
         }
     }
 

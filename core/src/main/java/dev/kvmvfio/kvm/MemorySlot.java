@@ -96,7 +96,7 @@ public final class MemorySlot extends Handle {
             MemorySegment log = kvm_dirty_log.allocate(arena);
             kvm_dirty_log.slot(log, number);
             kvm_dirty_log.dirty_bitmap(log, bitmap);
-            int result = fd.ioctl(GET_DIRTY_LOG.request(), log);
+            int result = fd.ioctl(GET_DIRTY_LOG, log);
             if (result < 0) {
                 throw new KernelException(GET_DIRTY_LOG.name(), this, "", result,
                         Errno.ENOENT.is(result) ? "Add the memory with SlotFlag.DIRTY_LOG" : "");

@@ -111,7 +111,7 @@ public final class Vcpu extends KvmFile {
             bind();
         }
         while (true) {
-            int result = fd().ioctl(RUN.request(), MemorySegment.NULL);
+            int result = fd().ioctl(RUN, MemorySegment.NULL);
             if (!fd().isOpen()) {
                 throw new IllegalStateException(this + " is closed");
             }
@@ -260,7 +260,7 @@ public final class Vcpu extends KvmFile {
             MemorySegment request = kvm_one_reg.allocate(arena);
             kvm_one_reg.id(request, register);
             kvm_one_reg.addr(request, value.address());
-            int result = fd().ioctl(call.request(), request);
+            int result = fd().ioctl(call, request);
             if (result < 0) {
                 throw new KernelException(call.name(), fd(), String.format("id=0x%x", register), result, "");
             }

@@ -69,7 +69,7 @@ public final class Vm extends KvmFile {
      *         too large
      */
     public Vcpu createVcpu(int id) {
-        int result = fd().ioctl(CREATE_VCPU.request(), id);
+        int result = fd().ioctl(CREATE_VCPU, id);
         if (result < 0) {
             throw new KernelException(CREATE_VCPU.name(), fd(), "id=" + id, result, "");
         }
@@ -102,7 +102,7 @@ public final class Vm extends KvmFile {
      */
     public boolean supports(KvmDeviceType type) {
         MemorySegment request = createDevice(type, kvm_h.KVM_CREATE_DEVICE_TEST());
-        int result = fd().ioctl(CREATE_DEVICE.request(), request);
+        int result = fd().ioctl(CREATE_DEVICE, request);
         if (result < 0 && !Errno.ENODEV.is(result)) {
             throw refused(type, result);
         }
@@ -119,7 +119,7 @@ public final class Vm extends KvmFile {
      */
     public KvmDevice createDevice(KvmDeviceType type) {
         MemorySegment request = createDevice(type, 0);
-        int result = fd().ioctl(CREATE_DEVICE.request(), request);
+        int result = fd().ioctl(CREATE_DEVICE, request);
         if (result < 0) {
             throw refused(type, result);
         }
@@ -208,7 +208,7 @@ public final class Vm extends KvmFile {
         kvm_userspace_memory_region.guest_phys_addr(region, guestPhysicalAddress);
         kvm_userspace_memory_region.memory_size(region, size);
         kvm_userspace_memory_region.userspace_addr(region, address);
-        return fd().ioctl(SET_USER_MEMORY_REGION.request(), region);
+        return fd().ioctl(SET_USER_MEMORY_REGION, region);
     }
 
     private synchronized int takeSlot() {
@@ -228,7 +228,7 @@ public final class Vm extends KvmFile {
      * @throws KernelException when the kernel refuses
      */
     public void createIrqchip() {
-        int result = fd().ioctl(CREATE_IRQCHIP.request(), 0);
+        int result = fd().ioctl(CREATE_IRQCHIP, 0);
         if (result < 0) {
             throw new KernelException(CREATE_IRQCHIP.name(), fd(), "", result, irqchipRemedy(result));
         }
@@ -246,7 +246,7 @@ public final class Vm extends KvmFile {
         MemorySegment capability = kvm_enable_cap.allocate(Scratch.begin());
         kvm_enable_cap.cap(capability, kvm_h.KVM_CAP_SPLIT_IRQCHIP());
         kvm_enable_cap.args(capability, 0, ioapicPins);
-        int result = fd().ioctl(ENABLE_CAP.request(), capability);
+        int result = fd().ioctl(ENABLE_CAP, capability);
         if (result < 0) {
             throw new KernelException(ENABLE_CAP.name(), fd(), "cap=KVM_CAP_SPLIT_IRQCHIP, pins=" + ioapicPins, result,
                     Errno.EINVAL.is(result) ? "There can be 0 to 4096 pins" : irqchipRemedy(result));
@@ -273,7 +273,7 @@ public final class Vm extends KvmFile {
      * @throws KernelException when the kernel refuses
      */
     public void createPit() {
-        int result = fd().ioctl(CREATE_PIT2.request(), kvm_pit_config.allocate(Scratch.begin()));
+        int result = fd().ioctl(CREATE_PIT2, kvm_pit_config.allocate(Scratch.begin()));
         if (result < 0) {
             throw new KernelException(CREATE_PIT2.name(), fd(), "", result, switch (Errno.of(-result)) {
                 case EEXIST -> "This VM has one already";
@@ -295,7 +295,7 @@ public final class Vm extends KvmFile {
         MemorySegment line = kvm_irq_level.allocate(Scratch.begin());
         kvm_irq_level.irq(line, gsi);
         kvm_irq_level.level(line, level ? 1 : 0);
-        int result = fd().ioctl(IRQ_LINE.request(), line);
+        int result = fd().ioctl(IRQ_LINE, line);
         if (result < 0) {
             throw new KernelException(IRQ_LINE.name(), fd(), "irq=" + gsi + ", level=" + level, result,
                     Errno.ENXIO.is(result)
@@ -318,7 +318,7 @@ public final class Vm extends KvmFile {
         kvm_msi.address_lo(msi, (int) address);
         kvm_msi.address_hi(msi, (int) (address >>> Integer.SIZE));
         kvm_msi.data(msi, data);
-        int result = fd().ioctl(SIGNAL_MSI.request(), msi);
+        int result = fd().ioctl(SIGNAL_MSI, msi);
         if (result < 0) {
             throw new KernelException(SIGNAL_MSI.name(), fd(), String.format("address=0x%x, data=0x%x", address, data),
                     result, switch (Errno.of(-result)) {

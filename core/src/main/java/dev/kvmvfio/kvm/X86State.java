@@ -118,7 +118,7 @@ public final class X86State {
      */
     public void setCpuid(List<CpuidEntry> entries) {
         try (Arena arena = Arena.ofConfined()) {
-            int result = fd.ioctl(SET_CPUID2.request(), CpuidEntry.write(arena, entries));
+            int result = fd.ioctl(SET_CPUID2, CpuidEntry.write(arena, entries));
             if (result < 0) {
                 throw new KernelException(SET_CPUID2.name(), fd, "nent=" + entries.size(), result, "");
             }

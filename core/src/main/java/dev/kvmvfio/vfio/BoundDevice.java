@@ -88,7 +88,7 @@ public final class BoundDevice extends VfioDevice {
         MemorySegment request = vfio_device_attach_iommufd_pt.allocate(Scratch.begin());
         vfio_device_attach_iommufd_pt.argsz(request, ATTACH_SIZE);
         vfio_device_attach_iommufd_pt.pt_id(request, ioas.id());
-        int result = fd().ioctl(ATTACH.request(), request);
+        int result = fd().ioctl(ATTACH, request);
         if (result < 0) {
             throw new KernelException(ATTACH.name(), this, "pt_id=" + ioas.id(), result, attachRemedy(ioas, result));
         }

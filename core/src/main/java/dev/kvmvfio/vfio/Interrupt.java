@@ -61,7 +61,7 @@ public final class Interrupt {
         MemorySegment info = vfio_irq_info.allocate(Scratch.begin());
         vfio_irq_info.argsz(info, (int) info.byteSize());
         vfio_irq_info.index(info, index);
-        int result = device.fd().ioctl(GET_IRQ_INFO.request(), info);
+        int result = device.fd().ioctl(GET_IRQ_INFO, info);
         if (Errno.EINVAL.is(result)) {
             return null;
         }
@@ -289,7 +289,7 @@ public final class Interrupt {
     }
 
     private int call(MemorySegment request, String arguments) {
-        int result = device.fd().ioctl(SET_IRQS.request(), request);
+        int result = device.fd().ioctl(SET_IRQS, request);
         if (result < 0) {
             throw new KernelException(SET_IRQS.name(), this, arguments, result,
                     Errno.EINVAL.is(result) ? otherEnabled() : "");

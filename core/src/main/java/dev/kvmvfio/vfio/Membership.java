@@ -37,7 +37,7 @@ final class Membership extends Handle {
     @Override
     protected void release() {
         group.leave();
-        int result = group.fd().ioctl(UNSET_CONTAINER.request(), 0);
+        int result = group.fd().ioctl(UNSET_CONTAINER, 0);
         if (result < 0) {
             throw new KernelException(UNSET_CONTAINER.name(), group, "", result, Errno.EBUSY.is(result)
                     ? "A device of the group is still open: a mapped BAR or a registration with KVM keeps it so"

@@ -90,7 +90,7 @@ public final class Region {
     private static int ask(VfioDevice device, int index, MemorySegment info) {
         vfio_region_info.argsz(info, (int) info.byteSize());
         vfio_region_info.index(info, index);
-        return device.fd().ioctl(GET_REGION_INFO.request(), info);
+        return device.fd().ioctl(GET_REGION_INFO, info);
     }
 
     private List<Area> areas(List<Capability> capabilities) {

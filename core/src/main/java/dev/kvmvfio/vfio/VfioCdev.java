@@ -99,7 +99,7 @@ public final class VfioCdev extends VfioFile {
         vfio_device_bind_iommufd.argsz(request, BIND_SIZE);
         int result = iommufd.fd().lend(number -> {
             vfio_device_bind_iommufd.iommufd(request, number);
-            return fd().ioctl(BIND_IOMMUFD.request(), request);
+            return fd().ioctl(BIND_IOMMUFD, request);
         });
         if (result < 0) {
             throw new KernelException(BIND_IOMMUFD.name(), this + " of " + device, "iommufd=" + iommufd.fd().number(),

@@ -97,7 +97,7 @@ public final class VfioContainer extends DmaSpace {
         iommuType = types.stream().filter(type -> fd.call(CHECK_EXTENSION, type) > 0).findFirst()
                 .orElseThrow(() -> new HostException(PATH + " has none of the IOMMU types " + types,
                         "Load the module vfio_iommu_type1"));
-        int result = fd.ioctl(SET_IOMMU.request(), iommuType);
+        int result = fd.ioctl(SET_IOMMU, iommuType);
         if (result < 0) {
             throw new KernelException(SET_IOMMU.name(), this, "type=" + iommuType, result, Errno.EPERM.is(result)
                     ? "The platform cannot keep the devices of " + group.group()
@@ -120,7 +120,7 @@ public final class VfioContainer extends DmaSpace {
             MemorySegment argument = arena.allocate(ValueLayout.JAVA_INT);
             int result = fd.lend(number -> {
                 argument.set(ValueLayout.JAVA_INT, 0, number);
-                return group.fd().ioctl(SET_CONTAINER.request(), argument);
+                return group.fd().ioctl(SET_CONTAINER, argument);
             });
             if (Errno.EPERM.is(result) && !group.group().blockers().isEmpty()) {
                 throw VfioGroup.notViable(group.group());
@@ -160,7 +160,7 @@ public final class VfioContainer extends DmaSpace {
         vfio_iommu_type1_dma_map.vaddr(request, address);
         vfio_iommu_type1_dma_map.iova(request, iova);
         vfio_iommu_type1_dma_map.size(request, length);
-        return fd.ioctl(MAP_DMA.request(), request);
+        return fd.ioctl(MAP_DMA, request);
     }
 
     @Override
@@ -169,7 +169,7 @@ public final class VfioContainer extends DmaSpace {
         vfio_iommu_type1_dma_unmap.argsz(request, (int) vfio_iommu_type1_dma_unmap.sizeof());
         vfio_iommu_type1_dma_unmap.iova(request, iova);
         vfio_iommu_type1_dma_unmap.size(request, length);
-        int result = fd.ioctl(UNMAP_DMA.request(), request);
+        int result = fd.ioctl(UNMAP_DMA, request);
         return result < 0 ? result : vfio_iommu_type1_dma_unmap.size(request);
     }
 

@@ -173,7 +173,7 @@ public sealed class VfioDevice extends Handle permits BoundDevice {
      * @throws KernelException when the kernel refuses; {@code EINVAL} when the device cannot be reset by itself
      */
     public void reset() {
-        int result = fd.ioctl(RESET.request(), 0);
+        int result = fd.ioctl(RESET, 0);
         if (result < 0) {
             throw new KernelException(RESET.name(), fd, "", result, switch (Errno.of(-result)) {
                 case EINVAL -> "The device has no reset of its own";

@@ -107,7 +107,7 @@ public final class VfioGroup extends VfioFile {
         }
         int result;
         try (Arena arena = Arena.ofConfined()) {
-            result = fd().ioctl(GET_DEVICE_FD.request(), arena.allocateFrom(address.toString()));
+            result = fd().ioctl(GET_DEVICE_FD, arena.allocateFrom(address.toString()));
         }
         if (result < 0) {
             String remedy = switch (Errno.of(-result)) {

@@ -65,8 +65,9 @@ class FileDescriptorTest {
     }
 
     static Stream<Consumer<FileDescriptor>> everyCall() {
-        return Stream.of(fd -> fd.ioctl(0, BUFFER), fd -> fd.ioctl(0, 0L), fd -> fd.call(new Ioctl("NONE", 0), BUFFER),
-                fd -> fd.call(new Ioctl("NONE", 0), 0L), fd -> fd.mmap(4096, 0, 0, 0), fd -> fd.read(BUFFER),
+        Ioctl none = new Ioctl("NONE", 0);
+        return Stream.of(fd -> fd.ioctl(none, BUFFER), fd -> fd.ioctl(none, 0L), fd -> fd.call(none, BUFFER),
+                fd -> fd.call(none, 0L), fd -> fd.mmap(4096, 0, 0, 0), fd -> fd.read(BUFFER),
                 fd -> fd.write(BUFFER), fd -> fd.pread(BUFFER, 0), fd -> fd.pwrite(BUFFER, 0), fd -> fd.poll(0, 0),
                 fd -> fd.lend(_ -> 0));
     }

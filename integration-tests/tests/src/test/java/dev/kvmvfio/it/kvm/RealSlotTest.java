@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.kernel.HostMemory;
 import dev.kvmvfio.kernel.HostMemoryRequest;
+import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kvm.MemorySlot;
 import dev.kvmvfio.kvm.Vcpu;
@@ -47,7 +48,7 @@ class RealSlotTest extends SlotContract {
             MemorySegment.copy(MemorySegment.ofArray(program), 0, rom.segment(), RESET_VECTOR & PAGE - 1,
                     program.length);
             MemorySlot slot = vm.addMemory(RESET_VECTOR & -PAGE, rom);
-            vcpu.fd().ioctl(kvm_h.KVM_RUN(), 0);
+            vcpu.fd().ioctl(new Ioctl("KVM_RUN", kvm_h.KVM_RUN()), 0);
             slot.close();
         }
     }
