@@ -9,12 +9,12 @@ import dev.kvmvfio.kernel.Handle;
 public final class DmaMapping extends Handle {
     private final DmaSpace space;
     private final long iova;
-    private final long length;
+    private final long size;
 
-    DmaMapping(DmaSpace space, long iova, long length) {
+    DmaMapping(DmaSpace space, long iova, long size) {
         this.space = space;
         this.iova = iova;
-        this.length = length;
+        this.size = size;
     }
 
     /**
@@ -31,8 +31,8 @@ public final class DmaMapping extends Handle {
      *
      * @return bytes
      */
-    public long length() {
-        return length;
+    public long size() {
+        return size;
     }
 
     @Override
@@ -42,6 +42,6 @@ public final class DmaMapping extends Handle {
 
     @Override
     public String toString() {
-        return String.format("DMA mapping of 0x%x bytes at IOVA 0x%x in %s", length, iova, space);
+        return String.format("DMA mapping of 0x%x bytes at IOVA 0x%x in %s", size, iova, space);
     }
 }

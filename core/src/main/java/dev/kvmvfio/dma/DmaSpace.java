@@ -44,24 +44,24 @@ public abstract sealed class DmaSpace extends Handle permits VfioContainer, Ioas
      * @param iova where the devices shall see it, in bytes; a multiple of the page size
      * @param memory what they shall see; it cannot be closed before the mapping
      * @param offset of the part within the memory, in bytes; a multiple of the page size
-     * @param length in bytes; a multiple of the page size
+     * @param size in bytes; a multiple of the page size
      * @param access what the devices may do with it
      * @return the mapping, which belongs to this space
      * @throws IllegalArgumentException when anything is not page-aligned or the part reaches outside the memory
      * @throws KernelException when the kernel refuses: {@code EEXIST} when a mapping is in the way, {@code ENOMEM} when
      *         {@code RLIMIT_MEMLOCK} is too small, {@code EINVAL} when the addresses cannot be mapped
      */
-    public final DmaMapping map(long iova, MappedMemory memory, long offset, long length, DmaAccess access) {
+    public final DmaMapping map(long iova, MappedMemory memory, long offset, long size, DmaAccess access) {
         PageAlignment.check(memory.kernel(), "IOVA", iova);
-        long address = memory.addressOf(offset, length);
-        int result = mapPages(iova, address, length, access);
+        long address = memory.addressOf(offset, size);
+        int result = mapPages(iova, address, size, access);
         if (result < 0) {
             throw new KernelException(mapCall(), this,
                     String.format("iova=0x%x, length=0x%x, vaddr=0x%x, access=%s", iova,
-                            length, address, access),
-                    result, remedy(result, iova, length));
+                            size, address, access),
+                    result, remedy(result, iova, size));
         }
-        return mapped(iova, memory, length);
+        return mapped(iova, memory, size);
     }
 
     /**
@@ -69,26 +69,26 @@ public abstract sealed class DmaSpace extends Handle permits VfioContainer, Ioas
      *
      * @param iova where
      * @param memory what
-     * @param length how much, in bytes
+     * @param size how much, in bytes
      * @return the mapping, which belongs to this space
      */
-    protected final DmaMapping mapped(long iova, MappedMemory memory, long length) {
-        return memory.adopt(adopt(new DmaMapping(this, iova, length)));
+    protected final DmaMapping mapped(long iova, MappedMemory memory, long size) {
+        return memory.adopt(adopt(new DmaMapping(this, iova, size)));
     }
 
-    private String remedy(int result, long iova, long length) {
+    private String remedy(int result, long iova, long size) {
         return switch (Errno.of(-result)) {
             case EEXIST -> "It overlaps one of " + mappings();
-            case ENOMEM -> Memlock.describe(fd().kernel(), length);
+            case ENOMEM -> Memlock.describe(fd().kernel(), size);
             case ENOSPC -> "The container's limit of mappings (dma_entry_limit) is used up: map larger pieces";
-            case EINVAL, EADDRINUSE, EOVERFLOW -> reserved(iova, length);
+            case EINVAL, EADDRINUSE, EOVERFLOW -> reserved(iova, size);
             default -> "";
         };
     }
 
-    private String reserved(long iova, long length) {
+    private String reserved(long iova, long size) {
         List<IovaRange> ranges = iovaRanges();
-        if (ranges.stream().anyMatch(range -> range.contains(iova, length))) {
+        if (ranges.stream().anyMatch(range -> range.contains(iova, size))) {
             return "";
         }
         return "These addresses are reserved or outside what the IOMMU can map. It can map "
@@ -122,12 +122,12 @@ public abstract sealed class DmaSpace extends Handle permits VfioContainer, Ioas
     }
 
     final void unmap(DmaMapping mapping) {
-        long unmapped = unmapPages(mapping.iova(), mapping.length());
+        long unmapped = unmapPages(mapping.iova(), mapping.size());
         if (unmapped < 0) {
             throw new KernelException(unmapCall(), this,
-                    String.format("iova=0x%x, length=0x%x", mapping.iova(), mapping.length()), unmapped, "");
+                    String.format("iova=0x%x, length=0x%x", mapping.iova(), mapping.size()), unmapped, "");
         }
-        if (unmapped != mapping.length()) {
+        if (unmapped != mapping.size()) {
             throw new IllegalStateException(String.format("%s unmapped 0x%x bytes instead of %s", unmapCall(), unmapped,
                     mapping));
         }
@@ -168,18 +168,18 @@ public abstract sealed class DmaSpace extends Handle permits VfioContainer, Ioas
      *
      * @param iova the first address
      * @param address of the memory in this process
-     * @param length in bytes
+     * @param size in bytes
      * @param access what the devices may do
      * @return 0 or a negative errno
      */
-    protected abstract int mapPages(long iova, long address, long length, DmaAccess access);
+    protected abstract int mapPages(long iova, long address, long size, DmaAccess access);
 
     /**
      * Unmaps.
      *
      * @param iova the first address
-     * @param length in bytes
+     * @param size in bytes
      * @return how many bytes were unmapped, or a negative errno
      */
-    protected abstract long unmapPages(long iova, long length);
+    protected abstract long unmapPages(long iova, long size);
 }

@@ -11,12 +11,12 @@ public record IovaRange(long first, long last) {
      * Whether a mapping fits into this range.
      *
      * @param iova its first address
-     * @param length its length in bytes, positive
+     * @param size its size in bytes, positive
      * @return true when all of it does
      */
-    public boolean contains(long iova, long length) {
+    public boolean contains(long iova, long size) {
         return Long.compareUnsigned(iova, first) >= 0 && Long.compareUnsigned(iova, last) <= 0
-                && Long.compareUnsigned(length - 1, last - iova) <= 0;
+                && Long.compareUnsigned(size - 1, last - iova) <= 0;
     }
 
     @Override

@@ -77,31 +77,31 @@ public final class Ioas extends DmaSpace {
     }
 
     @Override
-    protected int mapPages(long iova, long address, long length, DmaAccess access) {
-        MemorySegment request = request(address, length, access);
+    protected int mapPages(long iova, long address, long size, DmaAccess access) {
+        MemorySegment request = request(address, size, access);
         iommu_ioas_map.flags(request, iommu_ioas_map.flags(request) | iommufd_h.IOMMU_IOAS_MAP_FIXED_IOVA());
         iommu_ioas_map.iova(request, iova);
         return fd().ioctl(MAP, request);
     }
 
-    private MemorySegment request(long address, long length, DmaAccess access) {
+    private MemorySegment request(long address, long size, DmaAccess access) {
         MemorySegment request = iommu_ioas_map.allocate(Scratch.begin());
         iommu_ioas_map.size(request, (int) request.byteSize());
         iommu_ioas_map.flags(request, (access.reads() ? iommufd_h.IOMMU_IOAS_MAP_READABLE() : 0)
                 | (access.writes() ? iommufd_h.IOMMU_IOAS_MAP_WRITEABLE() : 0));
         iommu_ioas_map.ioas_id(request, id);
         iommu_ioas_map.user_va(request, address);
-        iommu_ioas_map.length(request, length);
+        iommu_ioas_map.length(request, size);
         return request;
     }
 
     @Override
-    protected long unmapPages(long iova, long length) {
+    protected long unmapPages(long iova, long size) {
         MemorySegment request = iommu_ioas_unmap.allocate(Scratch.begin());
         iommu_ioas_unmap.size(request, (int) request.byteSize());
         iommu_ioas_unmap.ioas_id(request, id);
         iommu_ioas_unmap.iova(request, iova);
-        iommu_ioas_unmap.length(request, length);
+        iommu_ioas_unmap.length(request, size);
         int result = fd().ioctl(UNMAP, request);
         return result < 0 ? result : iommu_ioas_unmap.length(request);
     }

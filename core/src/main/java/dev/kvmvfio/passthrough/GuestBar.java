@@ -70,7 +70,7 @@ public final class GuestBar extends Handle {
 
     private void map() {
         for (Area area : mappable(region, vm.fd().kernel())) {
-            mappings.add(adopt(region.map(area.offset(), area.length())));
+            mappings.add(adopt(region.map(area.offset(), area.size())));
         }
     }
 
@@ -78,7 +78,7 @@ public final class GuestBar extends Handle {
         long page = kernel.pageSize();
         List<Area> areas = new ArrayList<>();
         for (Area area : region.mappableAreas()) {
-            addWholePages(areas, area.offset(), area.offset() + area.length(), page);
+            addWholePages(areas, area.offset(), area.offset() + area.size(), page);
         }
         return MsixTable.of(region.device()).filter(table -> table.region() == region.index())
                 .map(table -> without(table, areas, page)).orElse(areas);
@@ -86,10 +86,10 @@ public final class GuestBar extends Handle {
 
     private static List<Area> without(MsixTable table, List<Area> areas, long page) {
         long start = table.offset() & -page;
-        long end = table.offset() + table.length() + page - 1 & -page;
+        long end = table.offset() + table.size() + page - 1 & -page;
         List<Area> rest = new ArrayList<>();
         for (Area area : areas) {
-            long areaEnd = area.offset() + area.length();
+            long areaEnd = area.offset() + area.size();
             addWholePages(rest, area.offset(), Math.min(areaEnd, start), page);
             addWholePages(rest, Math.max(area.offset(), end), areaEnd, page);
         }
@@ -136,7 +136,7 @@ public final class GuestBar extends Handle {
         List<MemorySlot> slots = new ArrayList<>();
         try {
             for (RegionMapping mapping : mappings) {
-                slots.add(vm.addMemory(address + mapping.start(), mapping));
+                slots.add(vm.addMemory(address + mapping.offset(), mapping));
             }
             return slots;
         } catch (RuntimeException failure) {
@@ -195,7 +195,7 @@ public final class GuestBar extends Handle {
      * @return areas of the region, in ascending order
      */
     public List<Area> mappedAreas() {
-        return mappings.stream().map(mapping -> new Area(mapping.start(), mapping.size())).toList();
+        return mappings.stream().map(mapping -> new Area(mapping.offset(), mapping.size())).toList();
     }
 
     /**
@@ -210,7 +210,7 @@ public final class GuestBar extends Handle {
             if (from < mapped.offset()) {
                 trapped.add(new Area(from, mapped.offset() - from));
             }
-            from = mapped.offset() + mapped.length();
+            from = mapped.offset() + mapped.size();
         }
         if (from < region.size()) {
             trapped.add(new Area(from, region.size() - from));

@@ -167,7 +167,7 @@ public final class Passthrough extends Handle {
     }
 
     private void mapped(DmaMapping mapping) {
-        done(dmaSpace.mapCall(), dmaSpace, String.format("0x%x bytes at IOVA 0x%x", mapping.length(), mapping.iova()));
+        done(dmaSpace.mapCall(), dmaSpace, String.format("0x%x bytes at IOVA 0x%x", mapping.size(), mapping.iova()));
     }
 
     private void opened(Handle handle) {

@@ -59,7 +59,7 @@ public record MsixTable(int region, long offset, int vectors) {
      *
      * @return bytes
      */
-    public long length() {
+    public long size() {
         return (long) vectors * ENTRY;
     }
 }

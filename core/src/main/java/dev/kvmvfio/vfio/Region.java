@@ -38,7 +38,7 @@ public final class Region {
     private final int index;
     private final int flags;
     private final long size;
-    private final long offset;
+    private final long fileOffset;
     private final List<Area> mappableAreas;
     private final boolean msixMappable;
 
@@ -46,12 +46,12 @@ public final class Region {
      * A part of a region that can be mapped.
      *
      * @param offset within the region, in bytes
-     * @param length in bytes
+     * @param size in bytes
      */
-    public record Area(long offset, long length) {
+    public record Area(long offset, long size) {
         @Override
         public String toString() {
-            return String.format("0x%x..0x%x", offset, offset + length - 1);
+            return String.format("0x%x..0x%x", offset, offset + size - 1);
         }
     }
 
@@ -60,7 +60,7 @@ public final class Region {
         this.index = index;
         this.flags = vfio_region_info.flags(info);
         this.size = vfio_region_info.size(info);
-        this.offset = vfio_region_info.offset(info);
+        this.fileOffset = vfio_region_info.offset(info);
         List<Capability> capabilities = Capability.chain(info, vfio_region_info.cap_offset(info));
         this.mappableAreas = isMappable() ? areas(capabilities) : List.of();
         this.msixMappable = capabilities.stream()
@@ -186,19 +186,19 @@ public final class Region {
     /**
      * Maps a part of the region.
      *
-     * @param start within the region, in bytes; a multiple of the page size
-     * @param length in bytes
+     * @param offset within the region, in bytes; a multiple of the page size
+     * @param size in bytes
      * @return that part as memory, which belongs to the device
      * @throws KernelException when the kernel refuses; {@code EINVAL} when that part cannot be mapped
      */
-    public RegionMapping map(long start, long length) {
+    public RegionMapping map(long offset, long size) {
         int protection = (isReadable() ? system_h.PROT_READ() : 0) | (isWritable() ? system_h.PROT_WRITE() : 0);
-        long address = device.fd().mmap(length, protection, system_h.MAP_SHARED(), offset + start);
+        long address = device.fd().mmap(size, protection, system_h.MAP_SHARED(), fileOffset + offset);
         if (address < 0) {
-            throw new KernelException("mmap", this, String.format("offset=0x%x, length=0x%x", start, length), address,
+            throw new KernelException("mmap", this, String.format("offset=0x%x, length=0x%x", offset, size), address,
                     "The parts that can be mapped are " + mappableAreas);
         }
-        return device.adopt(new RegionMapping(this, start, address, length));
+        return device.adopt(new RegionMapping(this, offset, address, size));
     }
 
     /**
@@ -211,7 +211,7 @@ public final class Region {
      */
     public void read(long position, MemorySegment target) {
         check(position, target.byteSize());
-        complete("pread", position, target.byteSize(), device.fd().pread(target, offset + position));
+        complete("pread", position, target.byteSize(), device.fd().pread(target, fileOffset + position));
     }
 
     /**
@@ -224,13 +224,13 @@ public final class Region {
      */
     public void write(long position, MemorySegment source) {
         check(position, source.byteSize());
-        complete("pwrite", position, source.byteSize(), device.fd().pwrite(source, offset + position));
+        complete("pwrite", position, source.byteSize(), device.fd().pwrite(source, fileOffset + position));
     }
 
-    private void check(long position, long length) {
-        if (position < 0 || length > size - position) {
+    private void check(long position, long bytes) {
+        if (position < 0 || bytes > size - position) {
             throw new IndexOutOfBoundsException(
-                    String.format("%d bytes at 0x%x reach outside %s", length, position, this));
+                    String.format("%d bytes at 0x%x reach outside %s", bytes, position, this));
         }
     }
 

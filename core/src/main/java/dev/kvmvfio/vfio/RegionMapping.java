@@ -19,12 +19,12 @@ public final class RegionMapping extends MappedMemory {
     private static final VarHandle LONG = ValueLayout.JAVA_LONG.varHandle();
 
     private final Region region;
-    private final long start;
+    private final long offset;
 
-    RegionMapping(Region region, long start, long address, long length) {
-        super(region.device().fd().kernel(), address, length);
+    RegionMapping(Region region, long offset, long address, long size) {
+        super(region.device().fd().kernel(), address, size);
         this.region = region;
-        this.start = start;
+        this.offset = offset;
     }
 
     /**
@@ -41,8 +41,8 @@ public final class RegionMapping extends MappedMemory {
      *
      * @return bytes from the start of the region
      */
-    public long start() {
-        return start;
+    public long offset() {
+        return offset;
     }
 
     /**
@@ -91,6 +91,6 @@ public final class RegionMapping extends MappedMemory {
 
     @Override
     public String toString() {
-        return String.format("mapping of 0x%x bytes at 0x%x of %s", size(), start, region);
+        return String.format("mapping of 0x%x bytes at 0x%x of %s", size(), offset, region);
     }
 }

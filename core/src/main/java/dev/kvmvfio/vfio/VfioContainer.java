@@ -152,23 +152,23 @@ public final class VfioContainer extends DmaSpace {
     }
 
     @Override
-    protected int mapPages(long iova, long address, long length, DmaAccess access) {
+    protected int mapPages(long iova, long address, long size, DmaAccess access) {
         MemorySegment request = vfio_iommu_type1_dma_map.allocate(Scratch.begin());
         vfio_iommu_type1_dma_map.argsz(request, (int) request.byteSize());
         vfio_iommu_type1_dma_map.flags(request, (access.reads() ? vfio_h.VFIO_DMA_MAP_FLAG_READ() : 0)
                 | (access.writes() ? vfio_h.VFIO_DMA_MAP_FLAG_WRITE() : 0));
         vfio_iommu_type1_dma_map.vaddr(request, address);
         vfio_iommu_type1_dma_map.iova(request, iova);
-        vfio_iommu_type1_dma_map.size(request, length);
+        vfio_iommu_type1_dma_map.size(request, size);
         return fd.ioctl(MAP_DMA, request);
     }
 
     @Override
-    protected long unmapPages(long iova, long length) {
+    protected long unmapPages(long iova, long size) {
         MemorySegment request = vfio_iommu_type1_dma_unmap.allocate(Scratch.begin());
         vfio_iommu_type1_dma_unmap.argsz(request, (int) vfio_iommu_type1_dma_unmap.sizeof());
         vfio_iommu_type1_dma_unmap.iova(request, iova);
-        vfio_iommu_type1_dma_unmap.size(request, length);
+        vfio_iommu_type1_dma_unmap.size(request, size);
         int result = fd.ioctl(UNMAP_DMA, request);
         return result < 0 ? result : vfio_iommu_type1_dma_unmap.size(request);
     }

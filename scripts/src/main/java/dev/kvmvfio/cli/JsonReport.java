@@ -30,10 +30,14 @@ final class JsonReport implements Report {
     private record StepEntry(String call, String file, String result) {
     }
 
-    private record RegionEntry(int index, String name, long size, List<String> access, List<Region.Area> mappable) {
+    private record RegionEntry(int index, String name, long size, List<String> access, List<AreaEntry> mappable) {
         RegionEntry(Region region) {
-            this(region.index(), region.name(), region.size(), region.access(), region.mappableAreas());
+            this(region.index(), region.name(), region.size(), region.access(),
+                    region.mappableAreas().stream().map(area -> new AreaEntry(area.offset(), area.size())).toList());
         }
+    }
+
+    private record AreaEntry(long offset, long length) {
     }
 
     private record InterruptEntry(int index, String name, int count, boolean maskable, boolean automasked,

@@ -34,7 +34,7 @@ final class GuestMsiXTable {
 
     boolean contains(Region region, long position) {
         return region.index() == place.region() && position >= place.offset()
-                && position < place.offset() + place.length();
+                && position < place.offset() + place.size();
     }
 
     /** The guest reads, at an offset into the BAR: four bytes or eight, or else what the device likes. */
