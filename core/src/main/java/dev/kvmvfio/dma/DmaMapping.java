@@ -3,8 +3,8 @@ package dev.kvmvfio.dma;
 import dev.kvmvfio.kernel.Handle;
 
 /**
- * Memory that devices reach at an IOVA. Closing it takes the memory out of their reach; when the close has returned no
- * device can read or write it any more.
+ * Memory that devices reach at an IOVA. Closing it takes the memory out of their reach ({@code IOMMU_IOAS_UNMAP}, or
+ * {@code VFIO_IOMMU_UNMAP_DMA} of a container); when the close has returned no device can read or write it any more.
  */
 public final class DmaMapping extends Handle {
     private final DmaSpace space;

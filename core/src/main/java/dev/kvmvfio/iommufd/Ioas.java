@@ -24,7 +24,7 @@ import java.util.List;
  * An I/O address space of iommufd. Memory that is mapped here is reachable for every device that is attached to it.
  *
  * <p>Memory is pinned when a device is attached, or when it is mapped while one is; until then a bad mapping goes
- * unnoticed.
+ * unnoticed. Closing it destroys it ({@code IOMMU_DESTROY}).
  */
 public final class Ioas extends DmaSpace {
     private static final Ioctl MAP = new Ioctl("IOMMU_IOAS_MAP", iommufd_h.IOMMU_IOAS_MAP());

@@ -31,7 +31,11 @@ public enum KvmDeviceType {
     /** LoongArch: extended I/O interrupt controller. */
     LOONGARCH_EIOINTC(kvm_h.KVM_DEV_TYPE_LOONGARCH_EIOINTC()),
     /** LoongArch: PCH PIC interrupt controller. */
-    LOONGARCH_PCHPIC(kvm_h.KVM_DEV_TYPE_LOONGARCH_PCHPIC());
+    LOONGARCH_PCHPIC(kvm_h.KVM_DEV_TYPE_LOONGARCH_PCHPIC()),
+    /** LoongArch: direct message interrupt controller. */
+    LOONGARCH_DMSINTC(kvm_h.KVM_DEV_TYPE_LOONGARCH_DMSINTC()),
+    /** Arm: GICv5. */
+    ARM_VGIC_V5(kvm_h.KVM_DEV_TYPE_ARM_VGIC_V5());
 
     private final int number;
 

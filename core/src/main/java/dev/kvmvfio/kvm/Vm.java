@@ -61,7 +61,7 @@ public final class Vm extends KvmFile {
     }
 
     /**
-     * {@code KVM_CREATE_VCPU}, and maps its {@code struct kvm_run}.
+     * {@code KVM_CREATE_VCPU}, and maps its {@code struct kvm_run} ({@code KVM_GET_VCPU_MMAP_SIZE}).
      *
      * @param id unique within this VM
      * @return the vCPU, which belongs to this VM
@@ -236,7 +236,7 @@ public final class Vm extends KvmFile {
     }
 
     /**
-     * {@code KVM_CAP_SPLIT_IRQCHIP}: lets the kernel model the local APICs and leaves PIC and IO-APIC to the program. It
+     * {@code KVM_ENABLE_CAP} of {@code KVM_CAP_SPLIT_IRQCHIP}: lets the kernel model the local APICs and leaves PIC and IO-APIC to the program. It
      * must come before the first vCPU. x86-64 only.
      *
      * @param ioapicPins how many pins the program's IO-APIC has, 0 to 4096: that many of the first GSIs are theirs

@@ -82,7 +82,7 @@ public final class VfioCdev extends VfioFile {
     }
 
     /**
-     * Binds the device to an iommufd without a VM knowing of it, as a driver in user space does. A device for a VM is
+     * {@code VFIO_DEVICE_BIND_IOMMUFD} without a VM knowing of it, as a driver in user space does. A device for a VM is
      * bound through {@link KvmVfioDevice#add(VfioCdev)} instead: the kernel takes the VM's registration into account
      * only at this moment, and does not complain when it comes too late.
      *

@@ -47,7 +47,8 @@ public final class VfioContainer extends DmaSpace {
 
     /**
      * Opens {@code /dev/vfio/vfio}, puts a group into it and sets its IOMMU: type 1 v2 where the kernel has it,
-     * otherwise type 1.
+     * otherwise type 1 ({@code VFIO_GET_API_VERSION}, {@code VFIO_GROUP_SET_CONTAINER}, {@code VFIO_CHECK_EXTENSION},
+     * {@code VFIO_SET_IOMMU}).
      *
      * @param group the first group, in no container yet
      * @return the container, owned by the caller

@@ -20,7 +20,7 @@ import java.lang.foreign.MemorySegment;
  * system. Needs a kernel built with {@code CONFIG_VFIO_GROUP}.
  *
  * <p>Its devices can be opened when it is in a container, and for a VM through
- * {@link KvmVfioDevice#add(VfioGroup)}.
+ * {@link KvmVfioDevice#add(VfioGroup)}. Closing it takes it out of the container ({@code VFIO_GROUP_UNSET_CONTAINER}).
  *
  * <p><b>Thread-safety:</b> all methods may be called from any thread.
  */
@@ -87,7 +87,7 @@ public final class VfioGroup extends VfioFile {
     }
 
     /**
-     * Opens a device without a VM knowing of it, as a driver in user space does. A device for a VM is opened through
+     * {@code VFIO_GROUP_GET_DEVICE_FD} without a VM knowing of it, as a driver in user space does. A device for a VM is opened through
      * {@link KvmVfioDevice#add(VfioGroup)} instead.
      *
      * @param container the container that this group is in

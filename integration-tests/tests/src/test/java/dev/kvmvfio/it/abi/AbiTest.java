@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 import org.junit.jupiter.api.Tag;
@@ -34,6 +35,8 @@ class AbiTest {
             CExpression.memberSize("struct kvm_nested_state", "hdr.svm"), CExpression.constant("KVM_DEV_TYPE_MAX"),
             CExpression.constant("KVM_SEV_NR_MAX"), CExpression.constant("VFIO_AP_NUM_IRQS"));
 
+    private static final Pattern ROW = Pattern.compile("^\\| ([A-Z]\\w+) \\|", Pattern.MULTILINE);
+
     @TempDir
     Path work;
 
@@ -57,6 +60,18 @@ class AbiTest {
         var different = compare("bookworm-backports", architecture).different();
         different.removeAll(ALIGNED_LIKE_A_128_BIT_INTEGER);
         assertThat(different).as("different").isSubsetOf(GROWN_SINCE_6_12);
+    }
+
+    /** Those that the bindings leave out, too. */
+    @ParameterizedTest
+    @ValueSource(strings = {"kvm", "vfio", "iommufd"})
+    void everyIoctlOfTheHeadersHasItsRow(String name) throws Exception {
+        String header = "linux/" + name + ".h";
+        String table = Files.readString(Headers.PROJECT.resolve("core/IOCTLS.md")).split("## " + header + "\n", 2)[1]
+                .split("\n## ", 2)[0];
+        var headers = new Headers("trixie-backports", "x86_64", work);
+        assertThat(ROW.matcher(table).results().map(row -> row.group(1)))
+                .containsExactlyElementsOf(headers.ioctls(header)).isNotEmpty();
     }
 
     private Comparison compare(String suite, String architecture) throws Exception {

@@ -17,6 +17,7 @@ final class Declarations {
     private static final Pattern LINE_MARKER = Pattern.compile("# \\d+ \"(.*)\".*");
     /** Where this has a space, a function-like macro has its parenthesis. */
     private static final Pattern MACRO = Pattern.compile("#define (\\w+) (.+)");
+    private static final Pattern IOCTL = Pattern.compile("_IO(R|W|WR)?\\(");
     private static final Pattern ATTRIBUTE = Pattern.compile("__attribute__\\s*\\(\\((\\w+|\\w+\\(\\w+\\))\\)\\)");
     private static final Pattern TOKEN = Pattern.compile("\\w+|[^\\w\\s]");
 
@@ -50,6 +51,22 @@ final class Declarations {
         declarations.read();
         declarations.expressions.addAll(macros);
         return declarations.expressions;
+    }
+
+    /** The names of the ioctls that a header defines. */
+    static Set<String> ioctls(String preprocessed, String header) {
+        var names = new TreeSet<String>();
+        boolean wanted = false;
+        for (String line : preprocessed.lines().toList()) {
+            var marker = LINE_MARKER.matcher(line);
+            var macro = MACRO.matcher(line);
+            if (marker.matches()) {
+                wanted = marker.group(1).equals(header);
+            } else if (wanted && macro.matches() && IOCTL.matcher(macro.group(2)).lookingAt()) {
+                names.add(macro.group(1));
+            }
+        }
+        return names;
     }
 
     private void read() {

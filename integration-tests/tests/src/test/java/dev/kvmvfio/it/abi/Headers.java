@@ -55,6 +55,12 @@ final class Headers {
                 covered.map(header -> include.resolve(header).toString()).collect(Collectors.toSet()));
     }
 
+    /** The ioctls that a header such as {@code linux/kvm.h} defines. */
+    Set<String> ioctls(String header) throws IOException, InterruptedException {
+        write(Stream.of());
+        return Declarations.ioctls(gcc("-E", "-dD").orFail(), include.resolve(header).toString());
+    }
+
     /** The values of those expressions that mean something in these headers. */
     Map<CExpression, Long> evaluate(Collection<CExpression> expressions) throws IOException, InterruptedException {
         var asked = List.copyOf(expressions);
