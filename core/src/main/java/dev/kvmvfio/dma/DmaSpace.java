@@ -1,12 +1,14 @@
 package dev.kvmvfio.dma;
 
+import dev.kvmvfio.internal.Failures;
+import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.PageAlignment;
 import dev.kvmvfio.iommufd.Ioas;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kernel.MappedMemory;
-import dev.kvmvfio.kernel.PageAlignment;
 import dev.kvmvfio.vfio.VfioContainer;
 import java.util.List;
 import java.util.stream.Collectors;
@@ -73,7 +75,7 @@ public abstract sealed class DmaSpace extends Handle permits VfioContainer, Ioas
      * @return the mapping, which belongs to this space
      */
     protected final DmaMapping mapped(long iova, MappedMemory memory, long size) {
-        return memory.adopt(adopt(new DmaMapping(this, iova, size)));
+        return Lifecycle.adopt(new DmaMapping(this, iova, size), this, memory);
     }
 
     private String remedy(int result, long iova, long size) {
@@ -101,7 +103,7 @@ public abstract sealed class DmaSpace extends Handle permits VfioContainer, Ioas
      * @return a copy, the oldest first
      */
     public final List<DmaMapping> mappings() {
-        return children().stream().filter(DmaMapping.class::isInstance).map(DmaMapping.class::cast).toList();
+        return Lifecycle.children(this, DmaMapping.class);
     }
 
     /**
@@ -118,7 +120,7 @@ public abstract sealed class DmaSpace extends Handle permits VfioContainer, Ioas
     /** Devices fall silent before their memory is taken from them. */
     @Override
     protected final void quiesce() {
-        quiesceChildren();
+        Lifecycle.quiesceChildren(this);
     }
 
     final void unmap(DmaMapping mapping) {
@@ -154,14 +156,14 @@ public abstract sealed class DmaSpace extends Handle permits VfioContainer, Ioas
      *
      * @return its name
      */
-    public abstract String mapCall();
+    protected abstract String mapCall();
 
     /**
      * The ioctl that unmaps.
      *
      * @return its name
      */
-    public abstract String unmapCall();
+    protected abstract String unmapCall();
 
     /**
      * Maps at a fixed IOVA.

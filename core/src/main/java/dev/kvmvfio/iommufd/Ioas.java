@@ -9,12 +9,12 @@ import dev.kvmvfio.dma.DmaAccess;
 import dev.kvmvfio.dma.DmaMapping;
 import dev.kvmvfio.dma.DmaSpace;
 import dev.kvmvfio.dma.IovaRange;
+import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kernel.MappedMemory;
-import dev.kvmvfio.kernel.Scratch;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -140,12 +140,12 @@ public final class Ioas extends DmaSpace {
     }
 
     @Override
-    public String mapCall() {
+    protected String mapCall() {
         return MAP.name();
     }
 
     @Override
-    public String unmapCall() {
+    protected String unmapCall() {
         return UNMAP.name();
     }
 

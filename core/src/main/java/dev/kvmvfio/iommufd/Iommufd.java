@@ -3,13 +3,15 @@ package dev.kvmvfio.iommufd;
 import dev.kvmvfio.bindings.iommufd.iommu_destroy;
 import dev.kvmvfio.bindings.iommufd.iommu_ioas_alloc;
 import dev.kvmvfio.bindings.iommufd.iommufd_h;
+import dev.kvmvfio.internal.DeviceNode;
+import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.FileHandle;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
-import dev.kvmvfio.kernel.Scratch;
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -50,7 +52,7 @@ public final class Iommufd extends FileHandle {
      * @throws KernelException when it cannot be opened; the message says what to do
      */
     public static Iommufd open(Kernel kernel) {
-        return new Iommufd(FileDescriptor.openNode(kernel, PATH, Iommufd::openRemedy));
+        return new Iommufd(DeviceNode.open(kernel, PATH, Iommufd::openRemedy));
     }
 
     private static String openRemedy(Errno errno) {
@@ -71,7 +73,7 @@ public final class Iommufd extends FileHandle {
         MemorySegment request = iommu_ioas_alloc.allocate(Scratch.begin());
         iommu_ioas_alloc.size(request, (int) request.byteSize());
         fd().call(IOAS_ALLOC, request);
-        return adopt(new Ioas(this, iommu_ioas_alloc.out_ioas_id(request)));
+        return Lifecycle.adopt(new Ioas(this, iommu_ioas_alloc.out_ioas_id(request)), this);
     }
 
     void destroy(int id) {

@@ -1,6 +1,7 @@
 package dev.kvmvfio.kernel;
 
 import dev.kvmvfio.bindings.system.system_h;
+import dev.kvmvfio.internal.Scratch;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.time.Duration;

@@ -1,10 +1,10 @@
 package dev.kvmvfio.kernel;
 
 import dev.kvmvfio.bindings.system.system_h;
+import dev.kvmvfio.internal.FlightRecorder;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
-import java.util.function.Function;
 import java.util.function.IntUnaryOperator;
 
 /**
@@ -87,36 +87,6 @@ public final class FileDescriptor implements AutoCloseable {
     }
 
     /**
-     * {@code open(2)} of a device node, read and write, whose refusals have known causes.
-     *
-     * @param kernel where to open it
-     * @param path an absolute path
-     * @param remedy says what to do about an errno that means something for this node; empty otherwise
-     * @return the open file
-     * @throws KernelException when the kernel refuses, with the remedy
-     */
-    public static FileDescriptor openNode(Kernel kernel, String path, Function<Errno, String> remedy) {
-        int result = kernel.open(path, system_h.O_RDWR() | system_h.O_CLOEXEC());
-        if (result < 0) {
-            Errno errno = Errno.of(-result);
-            String known = remedy.apply(errno);
-            throw new KernelException("open", path, "", result, known.isEmpty() ? nodeRemedy(path, errno) : known);
-        }
-        return own(kernel, result, path);
-    }
-
-    private static String nodeRemedy(String path, Errno errno) {
-        return switch (errno) {
-            case EACCES ->
-                "Give the user access to the node, by its group (then log in again) or a udev rule; a container "
-                        + "needs --group-add with the group's number on the host ($(stat -c %g " + path + "))";
-            case EPERM -> "A device cgroup or a security module refuses it: a container needs --device " + path
-                    + ", with read and write permission";
-            default -> "";
-        };
-    }
-
-    /**
      * The kernel that this file is open in.
      *
      * @return never null
@@ -144,12 +114,8 @@ public final class FileDescriptor implements AutoCloseable {
         return users >= 0;
     }
 
-    /**
-     * Whether a call that uses this number runs now, on any thread; after the close there is at most what was running.
-     *
-     * @return true while one runs
-     */
-    public boolean isInUse() {
+    /** Whether a call that uses this number runs now; after the close there is at most what was running. */
+    boolean isInUse() {
         return (users & ~CLOSED) != 0;
     }
 

@@ -1,5 +1,7 @@
 package dev.kvmvfio.kernel;
 
+import dev.kvmvfio.internal.Failures;
+import dev.kvmvfio.internal.Lifecycle;
 import java.util.List;
 import java.util.Optional;
 
@@ -60,7 +62,7 @@ public final class HostMemory extends MappedMemory {
 
     @Override
     protected String reasonToStayOpen() {
-        List<Handle> users = children();
+        List<Handle> users = Lifecycle.children(this);
         return users.isEmpty() ? null : this + " is still used by " + users + ": close these first";
     }
 

@@ -1,6 +1,7 @@
 package dev.kvmvfio.kernel;
 
 import dev.kvmvfio.bindings.system.system_h;
+import dev.kvmvfio.internal.PageAlignment;
 
 /**
  * What memory is wanted: made by {@link HostMemory#of}, completed by its own methods, and carried out by

@@ -1,5 +1,6 @@
 package dev.kvmvfio.kernel;
 
+import dev.kvmvfio.internal.PageAlignment;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.locks.LockSupport;

@@ -26,5 +26,14 @@
  *     ram.segment().set(java.lang.foreign.ValueLayout.JAVA_BYTE, 0, (byte) 0xf4);
  * }
  * }
+ *
+ * <p>JDK Flight Recorder has two events of this library: {@code kvmvfio.Ioctl}, an ioctl with its file, its result and how
+ * long it took, and {@code kvmvfio.VcpuExit}, a run of a vCPU with the reason of its end. They are off until a recording
+ * switches them on, and cost nothing that can be measured until then:
+ *
+ * <pre>
+ * java -XX:StartFlightRecording:kvmvfio.Ioctl#enabled=true,kvmvfio.VcpuExit#enabled=true,filename=calls.jfr …
+ * jfr print --events 'kvmvfio.*' calls.jfr
+ * </pre>
  */
 package dev.kvmvfio.kernel;

@@ -6,6 +6,7 @@ import dev.kvmvfio.bindings.kvm.kvm_irq_routing_entry;
 import dev.kvmvfio.bindings.kvm.kvm_irq_routing_irqchip;
 import dev.kvmvfio.bindings.kvm.kvm_irq_routing_msi;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_x86_64_h;
+import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.KernelException;
@@ -79,7 +80,7 @@ public final class GsiRoutes {
      * @throws KernelException when the kernel refuses; nothing is added
      */
     public MsiRoute addMsi(long address, int data) {
-        return vm.adopt(add(null, new MsiRoute.Message(address, data)));
+        return Lifecycle.adopt(add(null, new MsiRoute.Message(address, data)), vm);
     }
 
     /**
@@ -95,7 +96,7 @@ public final class GsiRoutes {
      * @throws KernelException when the kernel refuses; nothing is added
      */
     public MsiRoute addPin(int pin, long address, int data) {
-        return vm.adopt(add(pin, new MsiRoute.Message(address, data)));
+        return Lifecycle.adopt(add(pin, new MsiRoute.Message(address, data)), vm);
     }
 
     private synchronized MsiRoute add(Integer pin, MsiRoute.Message message) {

@@ -2,12 +2,13 @@ package dev.kvmvfio.kvm;
 
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.kvm_ioeventfd;
+import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.EventFd;
 import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.KernelException;
-import dev.kvmvfio.kernel.Scratch;
 import java.lang.foreign.MemorySegment;
 import java.util.OptionalLong;
 
@@ -41,8 +42,8 @@ public final class IoEventFd extends Handle {
         if (result < 0) {
             throw assigned.refused(result, Errno.EEXIST.is(result) ? "It collides with one of " + vm.ioEventFds() : "");
         }
-        eventFd.adopt(assigned);
-        return vm.adopt(assigned);
+        Lifecycle.adopt(assigned, eventFd);
+        return Lifecycle.adopt(assigned, vm);
     }
 
     private static void checkLength(IoAddress address, int length) {

@@ -2,12 +2,13 @@ package dev.kvmvfio.kvm;
 
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.kvm_irqfd;
+import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.EventFd;
 import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.KernelException;
-import dev.kvmvfio.kernel.Scratch;
 import java.lang.foreign.MemorySegment;
 import java.util.Optional;
 
@@ -41,12 +42,12 @@ public final class IrqFd extends Handle {
         }
         IrqFd assigned = new IrqFd(vm, trigger, gsi, resample);
         assigned.assign();
-        vm.routes().find(gsi).ifPresent(route -> route.adopt(assigned));
+        vm.routes().find(gsi).ifPresent(route -> Lifecycle.adopt(assigned, route));
         if (resample != null) {
-            resample.adopt(assigned);
+            Lifecycle.adopt(assigned, resample);
         }
-        trigger.adopt(assigned);
-        return vm.adopt(assigned);
+        Lifecycle.adopt(assigned, trigger);
+        return Lifecycle.adopt(assigned, vm);
     }
 
     private void assign() {

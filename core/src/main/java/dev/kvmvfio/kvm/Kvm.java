@@ -2,10 +2,12 @@ package dev.kvmvfio.kvm;
 
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_x86_64_h;
+import dev.kvmvfio.internal.DeviceNode;
+import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
-import dev.kvmvfio.kernel.FileKind;
 import dev.kvmvfio.kernel.FileHandle;
+import dev.kvmvfio.kernel.FileKind;
 import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.Kernel;
@@ -59,7 +61,7 @@ public final class Kvm extends FileHandle {
      * @throws HostException when its API version is not 12
      */
     public static Kvm open(Kernel kernel) {
-        return complete(new Kvm(FileDescriptor.openNode(kernel, PATH, Kvm::openRemedy)),
+        return Lifecycle.complete(new Kvm(DeviceNode.open(kernel, PATH, Kvm::openRemedy)),
                 Kvm::checkApiVersion);
     }
 
@@ -158,6 +160,6 @@ public final class Kvm extends FileHandle {
                     : "";
             throw new KernelException(CREATE_VM.name(), fd(), "type=" + type, result, remedy);
         }
-        return adopt(new Vm(this, FileDescriptor.own(fd().kernel(), result, FileKind.VM, "VM")));
+        return Lifecycle.adopt(new Vm(this, FileDescriptor.own(fd().kernel(), result, FileKind.VM, "VM")), this);
     }
 }

@@ -2,11 +2,11 @@ package dev.kvmvfio.kvm;
 
 import dev.kvmvfio.bindings.kvm.kvm_device_attr;
 import dev.kvmvfio.bindings.kvm.kvm_h;
+import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.FileHandle;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.KernelException;
-import dev.kvmvfio.kernel.Scratch;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;

@@ -6,13 +6,15 @@ import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.kvm_one_reg;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_regs;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_run;
+import dev.kvmvfio.internal.FlightRecorder;
+import dev.kvmvfio.internal.KernelAccess;
+import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
-import dev.kvmvfio.kernel.FlightRecorder;
 import dev.kvmvfio.kernel.GuestException;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.KernelException;
-import dev.kvmvfio.kernel.Scratch;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -71,7 +73,7 @@ public final class Vcpu extends KvmFile {
         super(fd);
         this.vm = vm;
         this.id = id;
-        this.shared = adopt(shared);
+        this.shared = Lifecycle.adopt(shared, this);
         this.exits = new ExitReader(shared.segment());
         this.x86 = new X86State(fd);
     }
@@ -183,7 +185,7 @@ public final class Vcpu extends KvmFile {
     /** A run that begins later sees the mark, so only one that has begun needs the signal. */
     private void interrupt() {
         int number = threadId;
-        if (number != NOT_BOUND && fd().isInUse()) {
+        if (number != NOT_BOUND && KernelAccess.get().isInUse(fd())) {
             int result = fd().kernel().interrupt(number);
             if (result < 0 && !Errno.ESRCH.is(result)) {
                 throw new KernelException("tgkill", this, "thread=" + number, result, Errno.EBUSY.is(result)
@@ -197,7 +199,7 @@ public final class Vcpu extends KvmFile {
     @Override
     protected void quiesce() {
         fd().close();
-        while (fd().isInUse()) {
+        while (KernelAccess.get().isInUse(fd())) {
             BYTE.setVolatile(shared.segment(), IMMEDIATE_EXIT, (byte) 1);
             interrupt();
             LockSupport.parkNanos(100_000);

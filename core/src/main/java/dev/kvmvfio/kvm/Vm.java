@@ -7,6 +7,9 @@ import dev.kvmvfio.bindings.kvm.kvm_irq_level;
 import dev.kvmvfio.bindings.kvm.kvm_msi;
 import dev.kvmvfio.bindings.kvm.kvm_pit_config;
 import dev.kvmvfio.bindings.kvm.kvm_userspace_memory_region;
+import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.PageAlignment;
+import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.EventFd;
 import dev.kvmvfio.kernel.FileDescriptor;
@@ -14,8 +17,6 @@ import dev.kvmvfio.kernel.FileKind;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kernel.MappedMemory;
-import dev.kvmvfio.kernel.PageAlignment;
-import dev.kvmvfio.kernel.Scratch;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.BitSet;
@@ -75,7 +76,7 @@ public final class Vm extends KvmFile {
         }
         FileDescriptor vcpu = FileDescriptor.own(fd().kernel(), result, FileKind.VCPU, "vCPU " + id);
         try {
-            return adopt(new Vcpu(this, vcpu, id, KvmRun.map(vcpu, kvm.vcpuMmapSize())));
+            return Lifecycle.adopt(new Vcpu(this, vcpu, id, KvmRun.map(vcpu, kvm.vcpuMmapSize())), this);
         } catch (KernelException failure) {
             vcpu.close();
             throw failure;
@@ -90,7 +91,7 @@ public final class Vm extends KvmFile {
     /** Stops the vCPUs before their memory goes. */
     @Override
     protected void quiesce() {
-        quiesceChildren();
+        Lifecycle.quiesceChildren(this);
     }
 
     /**
@@ -124,8 +125,9 @@ public final class Vm extends KvmFile {
             throw refused(type, result);
         }
         String name = "KVM device " + type;
-        return adopt(new KvmDevice(
-                FileDescriptor.own(fd().kernel(), kvm_create_device.fd(request), FileKind.KVM_DEVICE, name), type));
+        return Lifecycle.adopt(new KvmDevice(
+                FileDescriptor.own(fd().kernel(), kvm_create_device.fd(request), FileKind.KVM_DEVICE, name), type),
+                this);
     }
 
     private static MemorySegment createDevice(KvmDeviceType type, int flags) {
@@ -184,11 +186,11 @@ public final class Vm extends KvmFile {
                             guestPhysicalAddress, length, Arrays.toString(flags)),
                     result, Errno.EEXIST.is(result) ? overlap(guestPhysicalAddress, length) : "");
         }
-        return memory.adopt(adopt(new MemorySlot(this, number, guestPhysicalAddress, memory, length)));
+        return Lifecycle.adopt(new MemorySlot(this, number, guestPhysicalAddress, memory, length), this, memory);
     }
 
     private String overlap(long guestPhysicalAddress, long length) {
-        List<MemorySlot> slots = children().stream().filter(MemorySlot.class::isInstance).map(MemorySlot.class::cast)
+        List<MemorySlot> slots = Lifecycle.children(this, MemorySlot.class).stream()
                 .filter(slot -> slot.overlaps(guestPhysicalAddress, length)).toList();
         return slots.isEmpty() ? "KVM itself has memory there" : "It overlaps " + slots;
     }
@@ -406,6 +408,6 @@ public final class Vm extends KvmFile {
     }
 
     List<IoEventFd> ioEventFds() {
-        return children().stream().filter(IoEventFd.class::isInstance).map(IoEventFd.class::cast).toList();
+        return Lifecycle.children(this, IoEventFd.class);
     }
 }

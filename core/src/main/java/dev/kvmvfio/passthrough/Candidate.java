@@ -1,10 +1,10 @@
 package dev.kvmvfio.passthrough;
 
+import dev.kvmvfio.internal.SystemFiles;
 import dev.kvmvfio.iommufd.Iommufd;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
-import dev.kvmvfio.kernel.SystemFiles;
 import dev.kvmvfio.pci.IommuGroup;
 import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.pci.PciDevice;

@@ -1,13 +1,15 @@
 package dev.kvmvfio.passthrough;
 
+import dev.kvmvfio.internal.Failures;
+import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kvm.MemorySlot;
 import dev.kvmvfio.kvm.Vm;
 import dev.kvmvfio.vfio.MsixTable;
-import dev.kvmvfio.vfio.Region;
 import dev.kvmvfio.vfio.Region.Area;
+import dev.kvmvfio.vfio.Region;
 import dev.kvmvfio.vfio.RegionMapping;
 import java.util.ArrayList;
 import java.util.List;
@@ -64,13 +66,13 @@ public final class GuestBar extends Handle {
         if (region.index() < Region.BAR0 || region.index() >= Region.ROM || region.size() == 0) {
             throw new IllegalArgumentException(region + " is no BAR that a guest can see");
         }
-        GuestBar bar = complete(new GuestBar(vm, region), GuestBar::map);
-        return vm.adopt(region.device().adopt(bar));
+        GuestBar bar = Lifecycle.complete(new GuestBar(vm, region), GuestBar::map);
+        return Lifecycle.adopt(bar, region.device(), vm);
     }
 
     private void map() {
         for (Area area : mappable(region, vm.fd().kernel())) {
-            mappings.add(adopt(region.map(area.offset(), area.size())));
+            mappings.add(Lifecycle.adopt(region.map(area.offset(), area.size()), this));
         }
     }
 

@@ -3,6 +3,7 @@ package dev.kvmvfio.passthrough;
 import dev.kvmvfio.dma.DmaAccess;
 import dev.kvmvfio.dma.DmaMapping;
 import dev.kvmvfio.dma.DmaSpace;
+import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kernel.HostMemory;
 import dev.kvmvfio.kernel.KernelException;
@@ -52,7 +53,7 @@ public final class GuestMemory extends Handle {
      * @return the memory, which belongs to the VM
      */
     public static GuestMemory of(Vm vm) {
-        return vm.adopt(new GuestMemory(vm));
+        return Lifecycle.adopt(new GuestMemory(vm), vm);
     }
 
     /** Memory at a guest-physical address. Closing it takes it from the devices, then from the guest. */
@@ -66,7 +67,7 @@ public final class GuestMemory extends Handle {
             this.guestPhysicalAddress = slot.guestPhysicalAddress();
             this.memory = memory;
             this.access = access;
-            this.slot = adopt(slot);
+            this.slot = Lifecycle.adopt(slot, this);
         }
 
         /**
@@ -111,7 +112,7 @@ public final class GuestMemory extends Handle {
             try {
                 DmaMapping mapping = space.map(block.guestPhysicalAddress, block.memory, 0, block.memory.size(),
                         block.access);
-                block.adopt(adopt(mapping));
+                Lifecycle.adopt(mapping, this, block);
             } catch (RuntimeException refused) {
                 if (isOpen() && space.isOpen() && block.isOpen()) {
                     throw refused;
@@ -145,7 +146,8 @@ public final class GuestMemory extends Handle {
         adding.lock();
         try {
             Block block = new Block(vm.addMemory(guestPhysicalAddress, memory, flags), memory, access);
-            return adopt(complete(block, added -> spaces().forEach(space -> space.map(added))));
+            return Lifecycle.adopt(Lifecycle.complete(block, added -> spaces().forEach(space -> space.map(added))),
+                    this);
         } finally {
             adding.unlock();
         }
@@ -165,8 +167,9 @@ public final class GuestMemory extends Handle {
             if (spaces().stream().anyMatch(attached -> attached.space == space)) {
                 throw new IllegalArgumentException(space + " has this memory already");
             }
-            AttachedSpace attached = complete(new AttachedSpace(space), added -> blocks().forEach(added::map));
-            return space.adopt(adopt(attached));
+            AttachedSpace attached = Lifecycle.complete(new AttachedSpace(space),
+                    added -> blocks().forEach(added::map));
+            return Lifecycle.adopt(attached, this, space);
         } finally {
             adding.unlock();
         }
@@ -178,15 +181,11 @@ public final class GuestMemory extends Handle {
      * @return a copy, the oldest first
      */
     public List<Block> blocks() {
-        return children(Block.class);
+        return Lifecycle.children(this, Block.class);
     }
 
     private List<AttachedSpace> spaces() {
-        return children(AttachedSpace.class);
-    }
-
-    private <H extends Handle> List<H> children(Class<H> type) {
-        return children().stream().filter(type::isInstance).map(type::cast).toList();
+        return Lifecycle.children(this, AttachedSpace.class);
     }
 
     Vm vm() {

@@ -5,12 +5,12 @@ import static dev.kvmvfio.passthrough.Finding.ok;
 import static dev.kvmvfio.passthrough.Finding.warning;
 
 import dev.kvmvfio.bindings.system.system_h;
+import dev.kvmvfio.internal.SystemFiles;
 import dev.kvmvfio.iommufd.Iommufd;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kernel.KvmVfioException;
-import dev.kvmvfio.kernel.SystemFiles;
 import dev.kvmvfio.kvm.Kvm;
 import dev.kvmvfio.pci.IommuGroup;
 import dev.kvmvfio.vfio.VfioContainer;

@@ -1,7 +1,7 @@
 package dev.kvmvfio.passthrough;
 
+import dev.kvmvfio.internal.SystemFiles;
 import dev.kvmvfio.kernel.Kernel;
-import dev.kvmvfio.kernel.SystemFiles;
 
 /** Whether a device can be kept from raising interrupts that are not its own. */
 enum InterruptRemapping {

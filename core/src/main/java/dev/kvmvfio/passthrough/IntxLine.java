@@ -1,5 +1,6 @@
 package dev.kvmvfio.passthrough;
 
+import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.kernel.EventFd;
 import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kernel.KernelException;
@@ -40,14 +41,14 @@ public final class IntxLine extends Handle {
      */
     public static IntxLine connect(Vm vm, VfioDevice device, int gsi) {
         Interrupt intx = Connections.available(device.interrupt(Interrupt.INTX), 1);
-        IntxLine line = complete(new IntxLine(intx, gsi), self -> self.connect(vm));
-        return vm.adopt(device.adopt(line));
+        IntxLine line = Lifecycle.complete(new IntxLine(intx, gsi), self -> self.connect(vm));
+        return Lifecycle.adopt(line, device, vm);
     }
 
     private void connect(Vm vm) {
-        EventFd trigger = adopt(EventFd.create(vm.fd().kernel()));
-        EventFd resample = adopt(EventFd.create(vm.fd().kernel()));
-        adopt(vm.addIrqFd(trigger, gsi, resample));
+        EventFd trigger = Lifecycle.adopt(EventFd.create(vm.fd().kernel()), this);
+        EventFd resample = Lifecycle.adopt(EventFd.create(vm.fd().kernel()), this);
+        Lifecycle.adopt(vm.addIrqFd(trigger, gsi, resample), this);
         intx.enable(trigger);
         intx.unmaskOn(resample);
         lookAtTheLine();

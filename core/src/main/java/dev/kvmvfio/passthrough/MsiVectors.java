@@ -1,6 +1,8 @@
 package dev.kvmvfio.passthrough;
 
 import dev.kvmvfio.bindings.system.system_h;
+import dev.kvmvfio.internal.Failures;
+import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.kernel.EventFd;
 import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kernel.HostException;
@@ -67,13 +69,13 @@ public final class MsiVectors extends Handle {
         }
         vm.gsiRoutes();
         Connections.available(interrupt, vectors);
-        MsiVectors connected = complete(new MsiVectors(vm, interrupt), self -> self.connect(vectors));
-        return vm.adopt(interrupt.device().adopt(connected));
+        MsiVectors connected = Lifecycle.complete(new MsiVectors(vm, interrupt), self -> self.connect(vectors));
+        return Lifecycle.adopt(connected, interrupt.device(), vm);
     }
 
     private void connect(int count) {
         for (int i = 0; i < count; i++) {
-            vectors.add(new Vector(adopt(EventFd.create(vm.fd().kernel()))));
+            vectors.add(new Vector(Lifecycle.adopt(EventFd.create(vm.fd().kernel()), this)));
         }
         interrupt.enable(vectors.stream().map(vector -> vector.eventFd).toList());
     }
@@ -170,7 +172,7 @@ public final class MsiVectors extends Handle {
                 route.update(address, data);
                 return;
             }
-            MsiRoute added = adopt(vm.gsiRoutes().addMsi(address, data));
+            MsiRoute added = Lifecycle.adopt(vm.gsiRoutes().addMsi(address, data), MsiVectors.this);
             if (!masked) {
                 irqFd = completeWith(added);
             }
@@ -180,7 +182,7 @@ public final class MsiVectors extends Handle {
         /** A route of which no irqfd could be made goes again. */
         private IrqFd completeWith(MsiRoute added) {
             try {
-                return adopt(vm.addIrqFd(eventFd, added.gsi()));
+                return Lifecycle.adopt(vm.addIrqFd(eventFd, added.gsi()), MsiVectors.this);
             } catch (RuntimeException failure) {
                 new Failures(failure).attempt(added::close);
                 throw failure;
@@ -198,7 +200,7 @@ public final class MsiVectors extends Handle {
 
         synchronized void unmask() {
             if (masked && route != null) {
-                irqFd = adopt(vm.addIrqFd(eventFd, route.gsi()));
+                irqFd = Lifecycle.adopt(vm.addIrqFd(eventFd, route.gsi()), MsiVectors.this);
             }
             masked = false;
         }

@@ -3,6 +3,8 @@ package dev.kvmvfio.passthrough;
 import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.dma.DmaMapping;
 import dev.kvmvfio.dma.DmaSpace;
+import dev.kvmvfio.internal.Failures;
+import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.iommufd.Ioas;
 import dev.kvmvfio.iommufd.Iommufd;
 import dev.kvmvfio.kernel.Handle;
@@ -85,9 +87,9 @@ public final class Passthrough extends Handle {
     }
 
     static Passthrough attach(AttachRequest request, Vm vm, KvmVfioDevice existing) {
-        Passthrough attached = complete(new Passthrough(request.listener(), request.choice()),
+        Passthrough attached = Lifecycle.complete(new Passthrough(request.listener(), request.choice()),
                 self -> self.run(request, vm, existing));
-        return vm == null ? existing.adopt(attached) : vm.adopt(attached);
+        return vm == null ? Lifecycle.adopt(attached, existing) : Lifecycle.adopt(attached, vm);
     }
 
     private void run(AttachRequest request, Vm vm, KvmVfioDevice existing) {
@@ -167,7 +169,8 @@ public final class Passthrough extends Handle {
     }
 
     private void mapped(DmaMapping mapping) {
-        done(dmaSpace.mapCall(), dmaSpace, String.format("0x%x bytes at IOVA 0x%x", mapping.size(), mapping.iova()));
+        done(choice.chosen().mapCall(), dmaSpace,
+                String.format("0x%x bytes at IOVA 0x%x", mapping.size(), mapping.iova()));
     }
 
     private void opened(Handle handle) {
@@ -214,7 +217,7 @@ public final class Passthrough extends Handle {
     @Override
     protected void quiesce() {
         if (device != null) {
-            device.quiesce();
+            Lifecycle.quiesce(device);
         }
     }
 
@@ -238,7 +241,7 @@ public final class Passthrough extends Handle {
 
     /** Also for what the program mapped later on. */
     private void unmap(DmaMapping mapping) {
-        run(new Undo(List.of(dmaSpace.unmapCall()), mapping.toString(), mapping));
+        run(new Undo(List.of(choice.chosen().unmapCall()), mapping.toString(), mapping));
     }
 
     @Override

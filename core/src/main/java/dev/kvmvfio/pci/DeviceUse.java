@@ -1,8 +1,8 @@
 package dev.kvmvfio.pci;
 
+import dev.kvmvfio.internal.SystemFiles;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
-import dev.kvmvfio.kernel.SystemFiles;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;

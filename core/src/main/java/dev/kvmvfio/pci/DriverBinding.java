@@ -1,9 +1,8 @@
 package dev.kvmvfio.pci;
 
+import dev.kvmvfio.internal.SystemFiles;
 import dev.kvmvfio.kernel.HostException;
-import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
-import dev.kvmvfio.kernel.SystemFiles;
 import java.util.List;
 import java.util.Optional;
 

@@ -1,7 +1,7 @@
 package dev.kvmvfio.pci;
 
+import dev.kvmvfio.internal.SystemFiles;
 import dev.kvmvfio.kernel.Kernel;
-import dev.kvmvfio.kernel.SystemFiles;
 import java.util.List;
 import java.util.Optional;
 

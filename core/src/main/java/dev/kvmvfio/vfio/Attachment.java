@@ -1,5 +1,6 @@
 package dev.kvmvfio.vfio;
 
+import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.iommufd.Ioas;
 import dev.kvmvfio.kernel.Handle;
 
@@ -36,7 +37,7 @@ public final class Attachment extends Handle {
     @Override
     protected void quiesce() {
         if (device.isCurrent(this)) {
-            device.quiesce();
+            Lifecycle.quiesce(device);
         }
     }
 

@@ -3,12 +3,13 @@ package dev.kvmvfio.vfio;
 import dev.kvmvfio.bindings.vfio.vfio_device_attach_iommufd_pt;
 import dev.kvmvfio.bindings.vfio.vfio_device_detach_iommufd_pt;
 import dev.kvmvfio.bindings.vfio.vfio_h;
+import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.iommufd.Ioas;
 import dev.kvmvfio.iommufd.Iommufd;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.KernelException;
-import dev.kvmvfio.kernel.Scratch;
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -77,7 +78,7 @@ public final class BoundDevice extends VfioDevice {
             attachment = made;
         }
         // Not within the lock, which a close on another thread may want.
-        ioas.adopt(adopt(made));
+        Lifecycle.adopt(made, this, ioas);
         if (replaced != null) {
             replaced.close();
         }

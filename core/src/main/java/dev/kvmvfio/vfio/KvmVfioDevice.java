@@ -1,6 +1,7 @@
 package dev.kvmvfio.vfio;
 
 import dev.kvmvfio.bindings.kvm.kvm_h;
+import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kernel.KernelException;
@@ -36,7 +37,7 @@ public final class KvmVfioDevice extends Handle {
      */
     public static KvmVfioDevice create(Vm vm) {
         KvmDevice device = vm.createDevice(KvmDeviceType.VFIO);
-        return device.adopt(new KvmVfioDevice(device));
+        return Lifecycle.adopt(new KvmVfioDevice(device), device);
     }
 
     /**
@@ -50,7 +51,7 @@ public final class KvmVfioDevice extends Handle {
      */
     public RegisteredCdev add(VfioCdev cdev) {
         register(cdev);
-        return cdev.adopt(adopt(new RegisteredCdev(this, cdev)));
+        return Lifecycle.adopt(new RegisteredCdev(this, cdev), this, cdev);
     }
 
     /**
@@ -63,7 +64,7 @@ public final class KvmVfioDevice extends Handle {
      */
     public RegisteredGroup add(VfioGroup group) {
         register(group);
-        return group.adopt(adopt(new RegisteredGroup(this, group)));
+        return Lifecycle.adopt(new RegisteredGroup(this, group), this, group);
     }
 
     /**

@@ -1,6 +1,8 @@
 package dev.kvmvfio.vfio;
 
 import dev.kvmvfio.bindings.vfio.vfio_h;
+import dev.kvmvfio.internal.Failures;
+import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kernel.Ioctl;
@@ -27,7 +29,7 @@ final class Membership extends Handle {
     @Override
     protected void quiesce() {
         Failures failures = new Failures();
-        failures.attempt(this::quiesceChildren);
+        failures.attempt(() -> Lifecycle.quiesceChildren(this));
         if (container.isLast(this)) {
             failures.attempt(container::closeMappings);
         }

@@ -5,10 +5,11 @@ import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.bindings.vfio.vfio_region_info;
 import dev.kvmvfio.bindings.vfio.vfio_region_info_cap_sparse_mmap;
 import dev.kvmvfio.bindings.vfio.vfio_region_sparse_mmap_area;
+import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.KernelException;
-import dev.kvmvfio.kernel.Scratch;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -198,7 +199,7 @@ public final class Region {
             throw new KernelException("mmap", this, String.format("offset=0x%x, length=0x%x", offset, size), address,
                     "The parts that can be mapped are " + mappableAreas);
         }
-        return device.adopt(new RegionMapping(this, offset, address, size));
+        return Lifecycle.adopt(new RegionMapping(this, offset, address, size), device);
     }
 
     /**

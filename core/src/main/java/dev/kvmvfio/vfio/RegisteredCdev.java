@@ -1,5 +1,6 @@
 package dev.kvmvfio.vfio;
 
+import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.iommufd.Iommufd;
 import dev.kvmvfio.kernel.KernelException;
 
@@ -19,7 +20,7 @@ public final class RegisteredCdev extends Registration<VfioCdev> {
      */
     public BoundDevice bind(Iommufd iommufd) {
         checkOpen();
-        return adopt(file().bindFor(this, iommufd));
+        return Lifecycle.adopt(file().bindFor(this, iommufd), this);
     }
 
     /** The device's file is the registered one, and a closed file cannot be named to KVM. */

@@ -2,6 +2,7 @@ package dev.kvmvfio.vfio;
 
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.kvm_vfio_spapr_tce;
+import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.pci.PciAddress;
@@ -26,7 +27,7 @@ public final class RegisteredGroup extends Registration<VfioGroup> {
      */
     public VfioDevice openDevice(VfioContainer container, PciAddress address) {
         checkOpen();
-        return adopt(file().openDeviceFor(this, container, address));
+        return Lifecycle.adopt(file().openDeviceFor(this, container, address), this);
     }
 
     /**

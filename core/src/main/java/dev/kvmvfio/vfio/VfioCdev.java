@@ -2,6 +2,9 @@ package dev.kvmvfio.vfio;
 
 import dev.kvmvfio.bindings.vfio.vfio_device_bind_iommufd;
 import dev.kvmvfio.bindings.vfio.vfio_h;
+import dev.kvmvfio.internal.DeviceNode;
+import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.iommufd.Iommufd;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
@@ -9,7 +12,6 @@ import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
-import dev.kvmvfio.kernel.Scratch;
 import dev.kvmvfio.pci.PciDevice;
 import java.lang.foreign.MemorySegment;
 
@@ -48,8 +50,8 @@ public final class VfioCdev extends VfioFile {
         device.requireVfioDriver();
         Kernel kernel = device.kernel();
         String path = path(device);
-        FileDescriptor fd = FileDescriptor.openNode(kernel, path, VfioCdev::openRemedy);
-        return complete(new VfioCdev(fd, device), _ -> checkNode(device, path, kernel.deviceNumber(path)));
+        FileDescriptor fd = DeviceNode.open(kernel, path, VfioCdev::openRemedy);
+        return Lifecycle.complete(new VfioCdev(fd, device), _ -> checkNode(device, path, kernel.deviceNumber(path)));
     }
 
     /**
@@ -91,7 +93,7 @@ public final class VfioCdev extends VfioFile {
      * @throws KernelException when the kernel refuses; the message says why
      */
     public BoundDevice bindWithoutKvm(Iommufd iommufd) {
-        return adopt(bindFor(null, iommufd));
+        return Lifecycle.adopt(bindFor(null, iommufd), this);
     }
 
     BoundDevice bindFor(RegisteredCdev registration, Iommufd iommufd) {

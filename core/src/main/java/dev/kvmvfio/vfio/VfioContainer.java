@@ -9,13 +9,15 @@ import dev.kvmvfio.bindings.vfio.vfio_iova_range;
 import dev.kvmvfio.dma.DmaAccess;
 import dev.kvmvfio.dma.DmaSpace;
 import dev.kvmvfio.dma.IovaRange;
+import dev.kvmvfio.internal.DeviceNode;
+import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
-import dev.kvmvfio.kernel.Scratch;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -70,8 +72,8 @@ public final class VfioContainer extends DmaSpace {
      */
     public static VfioContainer open(VfioGroup group, List<Integer> iommuTypes) {
         Kernel kernel = group.fd().kernel();
-        FileDescriptor fd = FileDescriptor.openNode(kernel, PATH, VfioContainer::openRemedy);
-        return complete(new VfioContainer(fd), container -> {
+        FileDescriptor fd = DeviceNode.open(kernel, PATH, VfioContainer::openRemedy);
+        return Lifecycle.complete(new VfioContainer(fd), container -> {
             container.checkApiVersion();
             container.add(group);
             container.setIommu(group, iommuTypes);
@@ -131,11 +133,11 @@ public final class VfioContainer extends DmaSpace {
                         Errno.EINVAL.is(result) ? "The group is in a container already" : "");
             }
         }
-        group.join(adopt(new Membership(this, group)));
+        group.join(Lifecycle.adopt(new Membership(this, group), this));
     }
 
     boolean isLast(Membership member) {
-        return children().stream().filter(Membership.class::isInstance).allMatch(member::equals);
+        return Lifecycle.children(this, Membership.class).stream().allMatch(member::equals);
     }
 
     /**
@@ -204,12 +206,12 @@ public final class VfioContainer extends DmaSpace {
     }
 
     @Override
-    public String mapCall() {
+    protected String mapCall() {
         return MAP_DMA.name();
     }
 
     @Override
-    public String unmapCall() {
+    protected String unmapCall() {
         return UNMAP_DMA.name();
     }
 

@@ -2,12 +2,14 @@ package dev.kvmvfio.vfio;
 
 import dev.kvmvfio.bindings.vfio.vfio_device_info;
 import dev.kvmvfio.bindings.vfio.vfio_h;
+import dev.kvmvfio.internal.Failures;
+import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.KernelException;
-import dev.kvmvfio.kernel.Scratch;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.NoSuchElementException;
@@ -206,13 +208,13 @@ public sealed class VfioDevice extends Handle permits BoundDevice {
      * back. The device stays open, and its interrupts can be enabled again.
      */
     @Override
-    public void quiesce() {
+    protected void quiesce() {
         Failures failures = new Failures();
         Contents known = contents;
         if (known != null) {
             known.interrupts().forEach(interrupt -> failures.attempt(interrupt::disableIfEnabled));
         }
-        children().reversed().stream().filter(child -> !(child instanceof Attachment))
+        Lifecycle.children(this).reversed().stream().filter(child -> !(child instanceof Attachment))
                 .forEach(user -> failures.attempt(user::close));
         failures.throwFirst();
     }

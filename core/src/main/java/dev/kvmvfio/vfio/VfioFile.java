@@ -1,5 +1,6 @@
 package dev.kvmvfio.vfio;
 
+import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.FileHandle;
 
@@ -11,8 +12,7 @@ public abstract sealed class VfioFile extends FileHandle permits VfioCdev, VfioG
 
     /** The kernel would take both, and tell devices of the later one only. */
     void checkRegistration(KvmVfioDevice kvmVfio) {
-        if (children().stream()
-                .anyMatch(child -> child instanceof Registration<?> other && other.kvmVfio() != kvmVfio)) {
+        if (Lifecycle.children(this, Registration.class).stream().anyMatch(other -> other.kvmVfio() != kvmVfio)) {
             throw new IllegalStateException(this + " is registered with another VM: close that registration first");
         }
     }

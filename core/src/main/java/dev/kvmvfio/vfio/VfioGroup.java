@@ -2,6 +2,9 @@ package dev.kvmvfio.vfio;
 
 import dev.kvmvfio.bindings.vfio.vfio_group_status;
 import dev.kvmvfio.bindings.vfio.vfio_h;
+import dev.kvmvfio.internal.DeviceNode;
+import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.FileKind;
@@ -9,7 +12,6 @@ import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
-import dev.kvmvfio.kernel.Scratch;
 import dev.kvmvfio.pci.IommuGroup;
 import dev.kvmvfio.pci.PciAddress;
 import java.lang.foreign.Arena;
@@ -46,9 +48,9 @@ public final class VfioGroup extends VfioFile {
      */
     public static VfioGroup open(IommuGroup group) {
         Kernel kernel = group.kernel();
-        FileDescriptor fd = FileDescriptor.openNode(kernel, "/dev/vfio/" + group.number(),
+        FileDescriptor fd = DeviceNode.open(kernel, "/dev/vfio/" + group.number(),
                 errno -> openRemedy(group, errno));
-        return complete(new VfioGroup(fd, group), VfioGroup::checkViable);
+        return Lifecycle.complete(new VfioGroup(fd, group), VfioGroup::checkViable);
     }
 
     private void checkViable() {
@@ -97,7 +99,7 @@ public final class VfioGroup extends VfioFile {
      * @throws KernelException when the kernel refuses; {@code ENODEV} when the group has no such device
      */
     public VfioDevice openDeviceWithoutKvm(VfioContainer container, PciAddress address) {
-        return adopt(openDeviceFor(null, container, address));
+        return Lifecycle.adopt(openDeviceFor(null, container, address), this);
     }
 
     VfioDevice openDeviceFor(RegisteredGroup registration, VfioContainer container, PciAddress address) {
@@ -119,7 +121,7 @@ public final class VfioGroup extends VfioFile {
             throw new KernelException(GET_DEVICE_FD.name(), this, "name=" + address, result, remedy);
         }
         FileDescriptor device = FileDescriptor.own(fd().kernel(), result, FileKind.VFIO_DEVICE, address.toString());
-        return joined.adopt(new VfioDevice(device, registration));
+        return Lifecycle.adopt(new VfioDevice(device, registration), joined);
     }
 
     /**
@@ -134,7 +136,7 @@ public final class VfioGroup extends VfioFile {
     /** The kernel would take it, and a device that is open already would never learn of the VM. */
     @Override
     void checkRegistration(KvmVfioDevice kvmVfio) {
-        children().stream().filter(VfioDevice.class::isInstance).findFirst().ifPresent(device -> {
+        Lifecycle.children(this, VfioDevice.class).stream().findFirst().ifPresent(device -> {
             throw new IllegalStateException(
                     device + " of " + this + " was opened without KVM, and KVM must know of the group before that");
         });
@@ -142,7 +144,7 @@ public final class VfioGroup extends VfioFile {
     }
 
     void join(Membership joined) {
-        membership = adopt(joined);
+        membership = Lifecycle.adopt(joined, this);
     }
 
     void leave() {

@@ -206,17 +206,6 @@ class FileDescriptorTest {
     }
 
     @Test
-    void aRefusedOpenSaysWhatAndWhy() {
-        assertThatThrownBy(
-                () -> FileDescriptor.openNode(LINUX, "/dev/null/x", errno -> "It was " + errno))
-                .isInstanceOfSatisfying(KernelException.class, refused -> {
-                    assertThat(refused.errno()).isEqualTo(Errno.ENOTDIR);
-                    assertThat(refused.operation()).isEqualTo("open");
-                    assertThat(refused.remedy()).isEqualTo("It was ENOTDIR");
-                }).hasMessage("open on /dev/null/x: ENOTDIR (Not a directory). It was ENOTDIR");
-    }
-
-    @Test
     void aRefusedIoctlSaysWhatAndWhy() {
         try (FileDescriptor fd = eventFd(LINUX)) {
             assertThatThrownBy(() -> fd.call(new Ioctl("KVM_CREATE_VM", 0xae01), 0))

@@ -1,5 +1,6 @@
 package dev.kvmvfio.kernel;
 
+import dev.kvmvfio.internal.Lifecycle;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowable;
@@ -60,9 +61,9 @@ class HandleTest {
     @Test
     void closesTheYoungestChildFirstAndItselfLast() {
         Thing root = new Thing("root");
-        Thing older = root.adopt(new Thing("older"));
-        root.adopt(new Thing("younger"));
-        older.adopt(new Thing("grandchild"));
+        Thing older = Lifecycle.adopt(new Thing("older"), root);
+        Lifecycle.adopt(new Thing("younger"), root);
+        Lifecycle.adopt(new Thing("grandchild"), older);
         root.close();
         assertThat(released()).containsExactly("younger", "grandchild", "older", "root");
         assertThat(older.isOpen()).isFalse();
@@ -71,7 +72,7 @@ class HandleTest {
     @Test
     void closesOnce() {
         Thing root = new Thing("root").failing();
-        root.adopt(new Thing("child"));
+        Lifecycle.adopt(new Thing("child"), root);
         assertThatThrownBy(root::close).isSameAs(root.failure);
         root.close();
         assertThat(released()).containsExactly("child", "root");
@@ -80,9 +81,9 @@ class HandleTest {
     @Test
     void triesEverythingAndThrowsTheFirstFailureWithTheOthersSuppressed() {
         Thing root = new Thing("root").failing();
-        Thing older = root.adopt(new Thing("older").failing());
-        root.adopt(new Thing("middle"));
-        Thing younger = root.adopt(new Thing("younger").failing());
+        Thing older = Lifecycle.adopt(new Thing("older").failing(), root);
+        Lifecycle.adopt(new Thing("middle"), root);
+        Thing younger = Lifecycle.adopt(new Thing("younger").failing(), root);
         assertThatThrownBy(root::close).isSameAs(younger.failure).satisfies(
                 first -> assertThat(first.getSuppressed()).containsExactly(older.failure, root.failure));
         assertThat(released()).containsExactly("younger", "middle", "older", "root");
@@ -92,7 +93,7 @@ class HandleTest {
     @Test
     void goesQuietBeforeItsChildrenClose() {
         Thing root = new Thing("root");
-        root.adopt(new Thing("child"));
+        Lifecycle.adopt(new Thing("child"), root);
         root.close();
         assertThat(events).containsExactly("quiesce root", "quiesce child", "child", "root");
     }
@@ -101,14 +102,14 @@ class HandleTest {
     void quietensAllChildrenEvenWhenOneFails() {
         IllegalArgumentException failure = new IllegalArgumentException("busy");
         Thing root = new Thing("root");
-        root.adopt(new Thing("older") {
+        Lifecycle.adopt(new Thing("older") {
             @Override
             protected void quiesce() {
                 throw failure;
             }
-        });
-        root.adopt(new Thing("younger"));
-        assertThatThrownBy(root::quiesceChildren).isSameAs(failure);
+        }, root);
+        Lifecycle.adopt(new Thing("younger"), root);
+        assertThatThrownBy(() -> Lifecycle.quiesceChildren(root)).isSameAs(failure);
         assertThat(events).containsExactly("quiesce younger");
     }
 
@@ -116,11 +117,11 @@ class HandleTest {
     void aChildOfTwoParentsClosesWithTheFirstOfThem() {
         Thing space = new Thing("space");
         Thing memory = new Thing("memory");
-        Thing mapping = memory.adopt(space.adopt(new Thing("mapping")));
+        Thing mapping = Lifecycle.adopt(new Thing("mapping"), space, memory);
         memory.close();
         assertThat(released()).containsExactly("mapping", "memory");
         assertThat(mapping.isOpen()).isFalse();
-        assertThat(space.children()).isEmpty();
+        assertThat(Lifecycle.children(space)).isEmpty();
         space.close();
         assertThat(released()).containsExactly("mapping", "memory", "space");
     }
@@ -129,11 +130,11 @@ class HandleTest {
     void parentsForgetAClosedChild() {
         Thing one = new Thing("one");
         Thing other = new Thing("other");
-        Thing child = other.adopt(one.adopt(new Thing("child")));
-        assertThat(one.children()).containsExactly(child);
+        Thing child = Lifecycle.adopt(new Thing("child"), one, other);
+        assertThat(Lifecycle.children(one)).containsExactly(child);
         child.close();
-        assertThat(one.children()).isEmpty();
-        assertThat(other.children()).isEmpty();
+        assertThat(Lifecycle.children(one)).isEmpty();
+        assertThat(Lifecycle.children(other)).isEmpty();
         one.close();
         other.close();
         assertThat(released()).containsExactly("child", "one", "other");
@@ -144,7 +145,7 @@ class HandleTest {
         Thing root = new Thing("root");
         root.close();
         Thing late = new Thing("late");
-        assertThatThrownBy(() -> root.adopt(late)).isInstanceOf(IllegalStateException.class)
+        assertThatThrownBy(() -> Lifecycle.adopt(late, root)).isInstanceOf(IllegalStateException.class)
                 .hasMessage("root is closed");
         assertThat(late.isOpen()).isFalse();
         assertThat(released()).containsExactly("root", "late");
@@ -155,9 +156,9 @@ class HandleTest {
         Thing memory = new Thing("memory");
         Thing slot = new Thing("slot");
         slot.close();
-        assertThatThrownBy(() -> memory.adopt(slot)).isInstanceOf(IllegalStateException.class)
+        assertThatThrownBy(() -> Lifecycle.adopt(slot, memory)).isInstanceOf(IllegalStateException.class)
                 .hasMessage("slot is closed");
-        assertThat(memory.children()).isEmpty();
+        assertThat(Lifecycle.children(memory)).isEmpty();
     }
 
     @Test
@@ -165,7 +166,7 @@ class HandleTest {
         CountDownLatch releasing = new CountDownLatch(1);
         CountDownLatch mayGoOn = new CountDownLatch(1);
         Thing root = new Thing("root");
-        Thing child = root.adopt(new Thing("child") {
+        Thing child = Lifecycle.adopt(new Thing("child") {
             @Override
             protected void quiesce() {
                 releasing.countDown();
@@ -175,7 +176,7 @@ class HandleTest {
                     throw new IllegalStateException(impossible);
                 }
             }
-        });
+        }, root);
         Thread closesChild = Thread.ofPlatform().start(child::close);
         releasing.await();
         assertThat(child.isOpen()).isFalse();
@@ -194,7 +195,7 @@ class HandleTest {
             @Override
             protected void quiesce() {
                 assertThat(isOpen()).isFalse();
-                adopt(late);
+                Lifecycle.adopt(late, this);
             }
         };
         assertThatThrownBy(root::close).isInstanceOf(IllegalStateException.class).hasMessage("root is closed");
@@ -205,8 +206,8 @@ class HandleTest {
     void whatFailsWhileOpeningIsUndone() {
         IllegalStateException failure = new IllegalStateException("no such thing");
         Thing half = new Thing("half").failing();
-        assertThatThrownBy(() -> Handle.complete(half, opened -> {
-            opened.adopt(new Thing("child"));
+        assertThatThrownBy(() -> Lifecycle.complete(half, opened -> {
+            Lifecycle.adopt(new Thing("child"), opened);
             throw failure;
         })).isSameAs(failure).hasSuppressedException(half.failure);
         assertThat(released()).containsExactly("child", "half");
@@ -215,7 +216,7 @@ class HandleTest {
     @Test
     void whatOpensStaysOpen() {
         Thing whole = new Thing("whole");
-        assertThat(Handle.complete(whole, opened -> opened.adopt(new Thing("child")))).isSameAs(whole);
+        assertThat(Lifecycle.complete(whole, opened -> Lifecycle.adopt(new Thing("child"), opened))).isSameAs(whole);
         assertThat(whole.isOpen()).isTrue();
         assertThat(events).isEmpty();
     }
@@ -223,7 +224,7 @@ class HandleTest {
     @Test
     void refusingToCloseChangesNothing() {
         Thing memory = new Thing("memory");
-        Thing user = memory.adopt(new Thing("user"));
+        Thing user = Lifecycle.adopt(new Thing("user"), memory);
         memory.reason = "memory is in use";
         assertThatThrownBy(memory::close).isInstanceOf(IllegalStateException.class).hasMessage("memory is in use");
         assertThat(events).isEmpty();
@@ -237,8 +238,8 @@ class HandleTest {
     @Test
     void aChildThatRefusesKeepsNothingElseOpen() {
         Thing root = new Thing("root");
-        root.adopt(new Thing("older"));
-        Thing memory = root.adopt(new Thing("memory"));
+        Lifecycle.adopt(new Thing("older"), root);
+        Thing memory = Lifecycle.adopt(new Thing("memory"), root);
         memory.reason = "memory is in use";
         assertThatThrownBy(root::close).hasMessage("memory is in use");
         assertThat(released()).containsExactly("older", "root");
@@ -251,7 +252,7 @@ class HandleTest {
     void threadsThatCloseAtTheSameTimeReleaseOnce() throws InterruptedException {
         for (int round = 0; round < 500; round++) {
             Thing root = new Thing("root");
-            root.adopt(new Thing("child"));
+            Lifecycle.adopt(new Thing("child"), root);
             CountDownLatch start = new CountDownLatch(1);
             List<Throwable> failures = Collections.synchronizedList(new ArrayList<>());
             List<Thread> threads = new ArrayList<>();

@@ -1,5 +1,7 @@
 package dev.kvmvfio.kernel;
 
+import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Scratch;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -68,7 +70,7 @@ class HostMemoryTest {
     @Test
     void staysWhileItIsUsed() throws IOException {
         HostMemory memory = HostMemory.allocate(LINUX, PAGE);
-        User user = memory.adopt(new User());
+        User user = Lifecycle.adopt(new User(), memory);
         assertThatThrownBy(memory::close).isInstanceOf(IllegalStateException.class)
                 .hasMessage("host memory of 0x%x bytes is still used by [a guest]: close these first", PAGE);
         assertThat(user.isOpen()).isTrue();

@@ -70,12 +70,13 @@ final class AttachSession implements AutoCloseable {
 
     @Override
     public synchronized void close() {
-        Handle.Failures failures = new Handle.Failures();
-        while (!opened.isEmpty()) {
+        if (!opened.isEmpty()) {
             Opened last = opened.pop();
-            failures.attempt(() -> close(last));
+            // The rest is closed too when this one fails.
+            try (AttachSession _ = this) {
+                close(last);
+            }
         }
-        failures.throwFirst();
     }
 
     private void close(Opened last) {

@@ -134,14 +134,24 @@ public final class Prompt {
 
     /** Detaches every device and closes everything that was opened here. The host stays. */
     public static synchronized void detach() {
-        Handle.Failures failures = new Handle.Failures();
+        RuntimeException first = null;
         if (kvm != null) {
-            failures.attempt(kvm::close);
+            OPENED.push(kvm);
         }
         while (!OPENED.isEmpty()) {
-            failures.attempt(OPENED.pop()::close);
+            try {
+                OPENED.pop().close();
+            } catch (RuntimeException failure) {
+                if (first == null) {
+                    first = failure;
+                } else {
+                    first.addSuppressed(failure);
+                }
+            }
         }
-        failures.throwFirst();
+        if (first != null) {
+            throw first;
+        }
     }
 
     /** Closes everything, and the mock too, which throws when something of it was left open. */

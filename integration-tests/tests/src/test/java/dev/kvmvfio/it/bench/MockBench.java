@@ -9,7 +9,6 @@ import dev.kvmvfio.iommufd.Iommufd;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.HostMemory;
 import dev.kvmvfio.kernel.Ioctl;
-import dev.kvmvfio.kernel.Scratch;
 import dev.kvmvfio.kvm.Kvm;
 import dev.kvmvfio.kvm.KvmDevice;
 import dev.kvmvfio.kvm.Vm;
@@ -20,6 +19,7 @@ import dev.kvmvfio.pci.PciDevice;
 import dev.kvmvfio.vfio.BoundDevice;
 import dev.kvmvfio.vfio.KvmVfioDevice;
 import dev.kvmvfio.vfio.VfioCdev;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.management.ManagementFactory;
 
@@ -67,15 +67,17 @@ public final class MockBench {
     }
 
     private static void rounds(int count, Vm vm, KvmDevice kvmVfio, FileDescriptor device, Ioas ioas, HostMemory ram) {
-        for (int i = 0; i < count; i++) {
-            vm.checkExtension(kvm_h.KVM_CAP_NR_MEMSLOTS());
-            vm.addMemory(0, ram).close();
-            kvmVfio.hasAttr(kvm_h.KVM_DEV_VFIO_FILE(), kvm_h.KVM_DEV_VFIO_FILE_ADD());
-            MemorySegment info = vfio_region_info.allocate(Scratch.begin());
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment info = vfio_region_info.allocate(arena);
             vfio_region_info.argsz(info, (int) info.byteSize());
             vfio_region_info.index(info, vfio_h.VFIO_PCI_BAR0_REGION_INDEX());
-            device.call(REGION_INFO, info);
-            ioas.map(0, ram).close();
+            for (int i = 0; i < count; i++) {
+                vm.checkExtension(kvm_h.KVM_CAP_NR_MEMSLOTS());
+                vm.addMemory(0, ram).close();
+                kvmVfio.hasAttr(kvm_h.KVM_DEV_VFIO_FILE(), kvm_h.KVM_DEV_VFIO_FILE_ADD());
+                device.call(REGION_INFO, info);
+                ioas.map(0, ram).close();
+            }
         }
     }
 }

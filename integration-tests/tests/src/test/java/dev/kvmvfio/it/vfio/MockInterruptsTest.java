@@ -1,5 +1,6 @@
 package dev.kvmvfio.it.vfio;
 
+import dev.kvmvfio.internal.Lifecycle;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -274,7 +275,7 @@ class MockInterruptsTest {
     void aDeviceThatIsQuiescedIsDisconnected() {
         vm.createIrqchip();
         IntxLine line = IntxLine.connect(vm, device, GSI);
-        device.quiesce();
+        Lifecycle.quiesce(device);
         assertThat(line.isOpen()).isFalse();
         IntxLine again = IntxLine.connect(vm, device, GSI);
         line.close();
@@ -342,7 +343,7 @@ class MockInterruptsTest {
             Handle closing = connection.connect(vm, device);
             assertRefused(Errno.EIO, "", closing::close);
             kernel.refuse(-1, null);
-            device.quiesce();
+            Lifecycle.quiesce(device);
             assertThat(mock.leaks()).as("call %d of %d", i, all).isEqualTo(before);
             connection.connect(vm, device).close();
         }
@@ -392,7 +393,7 @@ class MockInterruptsTest {
                 (_, method, arguments) -> method.getName().equals("ioctl") && arguments[2].equals(ROUTES)
                         ? routes
                         : method.invoke(kernel, arguments));
-        return kvm.adopt(Kvm.open(small)).createVm();
+        return Lifecycle.adopt(Kvm.open(small), kvm).createVm();
     }
 
     @Test

@@ -1,6 +1,9 @@
-package dev.kvmvfio.kernel;
+package dev.kvmvfio.internal;
 
 import dev.kvmvfio.bindings.system.system_h;
+import dev.kvmvfio.kernel.Errno;
+import dev.kvmvfio.kernel.Kernel;
+import dev.kvmvfio.kernel.KernelException;
 import java.io.ByteArrayOutputStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;

@@ -1,4 +1,4 @@
-package dev.kvmvfio.kernel;
+package dev.kvmvfio.internal;
 
 import static org.assertj.core.api.Assertions.assertThat;
 

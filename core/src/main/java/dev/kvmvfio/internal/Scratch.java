@@ -1,4 +1,4 @@
-package dev.kvmvfio.kernel;
+package dev.kvmvfio.internal;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

@@ -1,4 +1,6 @@
-package dev.kvmvfio.kernel;
+package dev.kvmvfio.internal;
+
+import dev.kvmvfio.kernel.Kernel;
 
 /** The rule that KVM, VFIO and iommufd share: whole pages only. */
 public final class PageAlignment {
@@ -35,7 +37,7 @@ public final class PageAlignment {
         checkLength(kernel.pageSize(), length);
     }
 
-    static void checkLength(long pageSize, long length) {
+    public static void checkLength(long pageSize, long length) {
         if (length <= 0) {
             throw new IllegalArgumentException("a length of " + length + " bytes maps nothing");
         }

@@ -1,0 +1,41 @@
+package dev.kvmvfio.internal;
+
+import dev.kvmvfio.kernel.FileDescriptor;
+import dev.kvmvfio.kernel.Handle;
+
+/**
+ * What the package {@code kernel} opens to this library and to nobody else, as the JDK's SharedSecrets do for its own
+ * packages: a public member would be offered to users on every handle.
+ */
+public abstract class KernelAccess {
+    private static KernelAccess instance;
+
+    /** For the one implementation. */
+    protected KernelAccess() {
+    }
+
+    /** Called when {@link Handle} is initialized, so it is there before the first handle. */
+    public static void set(KernelAccess access) {
+        instance = access;
+    }
+
+    /** The one implementation. */
+    public static KernelAccess get() {
+        return instance;
+    }
+
+    /** The life of a handle. */
+    protected abstract Lifecycle lifecycle(Handle handle);
+
+    /** Calls a handle's hook. */
+    protected abstract String reasonToStayOpen(Handle handle);
+
+    /** Calls a handle's hook. */
+    protected abstract void quiesce(Handle handle);
+
+    /** Calls a handle's hook. */
+    protected abstract void release(Handle handle);
+
+    /** Whether a call that uses a file's number runs now; after the close there is at most what was running. */
+    public abstract boolean isInUse(FileDescriptor fd);
+}
