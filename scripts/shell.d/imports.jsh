@@ -2,6 +2,8 @@ import dev.kvmvfio.dma.*;
 import dev.kvmvfio.iommufd.*;
 import dev.kvmvfio.kernel.*;
 import dev.kvmvfio.kvm.*;
+import dev.kvmvfio.kvm.aarch64.*;
+import dev.kvmvfio.kvm.x86.*;
 import dev.kvmvfio.mock.MockKernel;
 import dev.kvmvfio.passthrough.*;
 import dev.kvmvfio.pci.*;

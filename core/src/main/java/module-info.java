@@ -15,6 +15,8 @@ module dev.kvmvfio {
     exports dev.kvmvfio.iommufd;
     exports dev.kvmvfio.kernel;
     exports dev.kvmvfio.kvm;
+    exports dev.kvmvfio.kvm.aarch64;
+    exports dev.kvmvfio.kvm.x86;
     exports dev.kvmvfio.mock;
     exports dev.kvmvfio.passthrough;
     exports dev.kvmvfio.pci;

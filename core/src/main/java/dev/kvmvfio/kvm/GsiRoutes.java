@@ -5,13 +5,15 @@ import dev.kvmvfio.bindings.kvm.kvm_irq_routing;
 import dev.kvmvfio.bindings.kvm.kvm_irq_routing_entry;
 import dev.kvmvfio.bindings.kvm.kvm_irq_routing_irqchip;
 import dev.kvmvfio.bindings.kvm.kvm_irq_routing_msi;
-import dev.kvmvfio.bindings.kvm.x86_64.kvm_x86_64_h;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.PinRoute;
 import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.KernelException;
+import dev.kvmvfio.kvm.x86.X86Vm;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
@@ -20,7 +22,7 @@ import java.util.TreeMap;
  * Where each of a VM's global system interrupts (GSI) goes, on x86-64: the kernel's table is always what this one says.
  *
  * <p>With {@link Vm#createIrqchip} the GSIs 0 to 23 go to the pins of the IO-APIC, and 0 to 15 to the PIC as well. With
- * {@link Vm#createSplitIrqchip} the first GSIs are the pins of the program's own IO-APIC, which it routes with
+ * {@link X86Vm#createSplitIrqchip} the first GSIs are the pins of the program's own IO-APIC, which it routes with
  * {@link #addPin}. All others are for messages: {@link #addMsi} takes the lowest that is free.
  *
  * {@snippet :
@@ -36,13 +38,10 @@ import java.util.TreeMap;
  */
 public final class GsiRoutes {
     private static final Ioctl SET_GSI_ROUTING = new Ioctl("KVM_SET_GSI_ROUTING", kvm_h.KVM_SET_GSI_ROUTING());
-    private static final int PIC_PINS = 8;
-    private static final int ISA_INTERRUPTS = 2 * PIC_PINS;
-    private static final int IOAPIC_PINS = kvm_x86_64_h.KVM_IOAPIC_NUM_PINS();
 
     private final Vm vm;
     private final SortedMap<Integer, MsiRoute> messages = new TreeMap<>();
-    private int chipRoutes;
+    private List<PinRoute> chipRoutes = List.of();
     private int pins;
     private int limit;
 
@@ -51,18 +50,14 @@ public final class GsiRoutes {
     }
 
     /** The kernel now has its own chips, and routes to all their pins. */
-    synchronized void startWithChips() {
-        start(IOAPIC_PINS);
-        chipRoutes = ISA_INTERRUPTS + IOAPIC_PINS;
+    synchronized void start(List<PinRoute> routes) {
+        start(1 + routes.stream().mapToInt(PinRoute::gsi).max().orElseThrow());
+        chipRoutes = routes;
     }
 
-    /** The kernel now has the local APICs, and no route yet. */
-    synchronized void startSplit(int ioapicPins) {
-        start(ioapicPins);
-    }
-
-    private void start(int firstPins) {
-        pins = firstPins;
+    /** The kernel now has interrupt controllers, and no route yet; the first GSIs are pins of the program's own. */
+    synchronized void start(int ownPins) {
+        pins = ownPins;
         limit = vm.checkExtension(kvm_h.KVM_CAP_IRQ_ROUTING());
     }
 
@@ -87,7 +82,7 @@ public final class GsiRoutes {
      * {@code KVM_SET_GSI_ROUTING}: routes a pin of the IO-APIC that the program models beside a split irqchip. The GSI
      * is the pin. When the guest is done with a level-triggered one, {@code KVM_RUN} says so.
      *
-     * @param pin 0 to the number that {@link Vm#createSplitIrqchip} was given, less one
+     * @param pin 0 to the number that {@link X86Vm#createSplitIrqchip} was given, less one
      * @param address where its message goes
      * @param data what its message says
      * @return its route, which belongs to the VM
@@ -116,7 +111,7 @@ public final class GsiRoutes {
         while (messages.containsKey(gsi)) {
             gsi++;
         }
-        if (gsi >= limit || chipRoutes + messages.size() >= limit) {
+        if (gsi >= limit || chipRoutes.size() + messages.size() >= limit) {
             throw new HostException(
                     "all " + limit + " interrupt routes of " + vm + " are taken (KVM_CAP_IRQ_ROUTING)",
                     "Close routes that are not needed, or give the guest's devices fewer vectors");
@@ -125,7 +120,7 @@ public final class GsiRoutes {
     }
 
     private int checked(int pin) {
-        if (chipRoutes > 0) {
+        if (!chipRoutes.isEmpty()) {
             throw new IllegalStateException("the IO-APIC of " + vm + " is the kernel's, which routes its pins");
         }
         if (pin < 0 || pin >= pins) {
@@ -168,20 +163,18 @@ public final class GsiRoutes {
 
     private KernelException refused(MsiRoute route, int result) {
         return new KernelException(SET_GSI_ROUTING.name(), vm.fd(),
-                "nr=" + (chipRoutes + messages.size()) + ", " + route, result, "");
+                "nr=" + (chipRoutes.size() + messages.size()) + ", " + route, result, "");
     }
 
     /** The call replaces the whole table, so the chips' pins are in it each time. */
     private int set() {
-        int count = chipRoutes + messages.size();
+        int count = chipRoutes.size() + messages.size();
         long header = kvm_irq_routing.entries$offset();
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment table = arena.allocate(header + count * kvm_irq_routing_entry.sizeof(), Long.BYTES);
             kvm_irq_routing.nr(table, count);
             Entries entries = new Entries(table.asSlice(header));
-            if (chipRoutes > 0) {
-                entries.addChips();
-            }
+            chipRoutes.forEach(entries::addPin);
             messages.values().forEach(entries::addMessage);
             return vm.fd().ioctl(SET_GSI_ROUTING, table);
         }
@@ -196,22 +189,11 @@ public final class GsiRoutes {
             this.array = array;
         }
 
-        /** As the kernel routes them when it makes the chips. */
-        void addChips() {
-            for (int pin = 0; pin < PIC_PINS; pin++) {
-                addPin(pin, kvm_x86_64_h.KVM_IRQCHIP_PIC_MASTER(), pin);
-                addPin(PIC_PINS + pin, kvm_x86_64_h.KVM_IRQCHIP_PIC_SLAVE(), pin);
-            }
-            for (int pin = 0; pin < IOAPIC_PINS; pin++) {
-                addPin(pin, kvm_x86_64_h.KVM_IRQCHIP_IOAPIC(), pin);
-            }
-        }
-
-        private void addPin(int gsi, int chip, int pin) {
-            MemorySegment entry = next(gsi, kvm_h.KVM_IRQ_ROUTING_IRQCHIP());
+        void addPin(PinRoute route) {
+            MemorySegment entry = next(route.gsi(), kvm_h.KVM_IRQ_ROUTING_IRQCHIP());
             MemorySegment target = kvm_irq_routing_entry.u.irqchip(kvm_irq_routing_entry.u(entry));
-            kvm_irq_routing_irqchip.irqchip(target, chip);
-            kvm_irq_routing_irqchip.pin(target, pin);
+            kvm_irq_routing_irqchip.irqchip(target, route.irqchip());
+            kvm_irq_routing_irqchip.pin(target, route.pin());
         }
 
         void addMessage(MsiRoute route) {

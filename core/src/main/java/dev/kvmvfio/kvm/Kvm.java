@@ -1,7 +1,7 @@
 package dev.kvmvfio.kvm;
 
 import dev.kvmvfio.bindings.kvm.kvm_h;
-import dev.kvmvfio.bindings.kvm.x86_64.kvm_x86_64_h;
+import dev.kvmvfio.internal.ArchitectureAccess;
 import dev.kvmvfio.internal.DeviceNode;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.kernel.Errno;
@@ -12,9 +12,7 @@ import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.util.List;
+import dev.kvmvfio.kvm.x86.X86Kvm;
 
 /**
  * {@code /dev/kvm}: where virtual machines come from.
@@ -33,12 +31,13 @@ public final class Kvm extends FileHandle {
 
     private static final Ioctl GET_VCPU_MMAP_SIZE = new Ioctl("KVM_GET_VCPU_MMAP_SIZE",
             kvm_h.KVM_GET_VCPU_MMAP_SIZE());
-    private static final Ioctl GET_SUPPORTED_CPUID = new Ioctl("KVM_GET_SUPPORTED_CPUID",
-            kvm_x86_64_h.KVM_GET_SUPPORTED_CPUID());
-    private static final int CPUID_ENTRIES = 128;
+
+    private final X86Kvm x86;
+    private volatile Architecture architecture;
 
     private Kvm(FileDescriptor fd) {
         super(fd);
+        x86 = ArchitectureAccess.x86().kvm(fd);
     }
 
     /**
@@ -105,26 +104,27 @@ public final class Kvm extends FileHandle {
     }
 
     /**
-     * {@code KVM_GET_SUPPORTED_CPUID}: what a guest's {@code CPUID} may answer here (x86-64).
+     * What KVM tells about the host's processors on x86-64.
      *
-     * @return the entries, with the APIC id of the host's processor that this was asked on
-     * @throws KernelException when the kernel refuses, as one of another architecture does
+     * @return what asks for it
+     * @throws UnsupportedOperationException on another architecture
+     * @throws KernelException when the kernel refuses to say which one it is
      */
-    public List<CpuidEntry> supportedCpuid() {
-        try (Arena arena = Arena.ofConfined()) {
-            int entries = CPUID_ENTRIES;
-            while (true) {
-                MemorySegment cpuid = CpuidEntry.allocate(arena, entries);
-                int result = fd().ioctl(GET_SUPPORTED_CPUID, cpuid);
-                if (result >= 0) {
-                    return CpuidEntry.read(cpuid);
-                }
-                if (!Errno.E2BIG.is(result) || entries >= 1 << 16) {
-                    throw new KernelException(GET_SUPPORTED_CPUID.name(), fd(), "nent=" + entries, result, "");
-                }
-                entries *= 2;
-            }
+    public X86Kvm x86() {
+        if (architecture() != Architecture.X86_64) {
+            throw new UnsupportedOperationException(this + " is not of x86-64");
         }
+        return x86;
+    }
+
+    /** It does not change, so it is asked for once, when it is first wanted. */
+    Architecture architecture() {
+        Architecture known = architecture;
+        if (known == null) {
+            known = Architecture.of(this);
+            architecture = known;
+        }
+        return known;
     }
 
     int vcpuMmapSize() {

@@ -1,20 +1,22 @@
 package dev.kvmvfio.kvm;
 
-import dev.kvmvfio.bindings.kvm.aarch64.kvm_aarch64_h;
-import dev.kvmvfio.bindings.kvm.aarch64.kvm_vcpu_init;
 import dev.kvmvfio.bindings.kvm.kvm_h;
+import dev.kvmvfio.bindings.kvm.kvm_mp_state;
 import dev.kvmvfio.bindings.kvm.kvm_one_reg;
-import dev.kvmvfio.bindings.kvm.x86_64.kvm_regs;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_run;
+import dev.kvmvfio.internal.ArchitectureAccess;
 import dev.kvmvfio.internal.FlightRecorder;
 import dev.kvmvfio.internal.KernelAccess;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.Scratch;
+import dev.kvmvfio.internal.VcpuAccess;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.GuestException;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.KernelException;
+import dev.kvmvfio.kvm.aarch64.Aarch64Vcpu;
+import dev.kvmvfio.kvm.x86.X86Vcpu;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -51,9 +53,8 @@ public final class Vcpu extends KvmFile {
     private static final Ioctl RUN = new Ioctl("KVM_RUN", kvm_h.KVM_RUN());
     private static final Ioctl GET_ONE_REG = new Ioctl("KVM_GET_ONE_REG", kvm_h.KVM_GET_ONE_REG());
     private static final Ioctl SET_ONE_REG = new Ioctl("KVM_SET_ONE_REG", kvm_h.KVM_SET_ONE_REG());
-    private static final Ioctl PREFERRED_TARGET = new Ioctl("KVM_ARM_PREFERRED_TARGET",
-            kvm_aarch64_h.KVM_ARM_PREFERRED_TARGET());
-    private static final Ioctl INIT = new Ioctl("KVM_ARM_VCPU_INIT", kvm_aarch64_h.KVM_ARM_VCPU_INIT());
+    private static final Ioctl GET_MP_STATE = new Ioctl("KVM_GET_MP_STATE", kvm_h.KVM_GET_MP_STATE());
+    private static final Ioctl SET_MP_STATE = new Ioctl("KVM_SET_MP_STATE", kvm_h.KVM_SET_MP_STATE());
 
     private static final VarHandle BYTE = ValueLayout.JAVA_BYTE.varHandle();
     private static final VarHandle KICKED = kicked();
@@ -64,7 +65,8 @@ public final class Vcpu extends KvmFile {
     private final int id;
     private final KvmRun shared;
     private final ExitReader exits;
-    private final X86State x86;
+    private final X86Vcpu x86;
+    private final Aarch64Vcpu aarch64;
     private Thread thread;
     private volatile int threadId = NOT_BOUND;
     private volatile boolean kicked;
@@ -75,7 +77,27 @@ public final class Vcpu extends KvmFile {
         this.id = id;
         this.shared = Lifecycle.adopt(shared, this);
         this.exits = new ExitReader(shared.segment());
-        this.x86 = new X86State(fd);
+        VcpuAccess access = new Access();
+        this.x86 = ArchitectureAccess.x86().vcpu(access);
+        this.aarch64 = ArchitectureAccess.aarch64().vcpu(access);
+    }
+
+    /** What the facets see. */
+    private final class Access implements VcpuAccess {
+        @Override
+        public FileDescriptor fd() {
+            return Vcpu.this.fd();
+        }
+
+        @Override
+        public FileDescriptor vm() {
+            return vm.fd();
+        }
+
+        @Override
+        public void whilePaused(Runnable calls) {
+            calls.run();
+        }
     }
 
     private static VarHandle kicked() {
@@ -163,7 +185,7 @@ public final class Vcpu extends KvmFile {
         return switch (errno) {
             case EFAULT -> "The guest reached memory that the program cannot: a memory slot whose pages are gone or "
                     + "may not be accessed so";
-            case ENOEXEC -> "On aarch64 a vCPU must be initialised first: call init()";
+            case ENOEXEC -> "On aarch64 a vCPU must be initialised first: call aarch64().init()";
             default -> "";
         };
     }
@@ -217,16 +239,31 @@ public final class Vcpu extends KvmFile {
     }
 
     /**
-     * The registers on x86-64.
+     * What this vCPU has on x86-64, such as its registers.
      *
-     * @return what reads and writes them
+     * @return what reads and writes it
      * @throws UnsupportedOperationException on another architecture
+     * @throws KernelException when the kernel refuses to say which one it is
      */
-    public X86State x86() {
-        if (!vm.isX86()) {
+    public X86Vcpu x86() {
+        if (vm.architecture() != Architecture.X86_64) {
             throw new UnsupportedOperationException(this + " is not of x86-64: its registers are read with oneReg");
         }
         return x86;
+    }
+
+    /**
+     * What this vCPU has on aarch64.
+     *
+     * @return what reads and writes it
+     * @throws UnsupportedOperationException on another architecture
+     * @throws KernelException when the kernel refuses to say which one it is
+     */
+    public Aarch64Vcpu aarch64() {
+        if (vm.architecture() != Architecture.AARCH64) {
+            throw new UnsupportedOperationException(this + " is not of aarch64");
+        }
+        return aarch64;
     }
 
     /**
@@ -270,21 +307,28 @@ public final class Vcpu extends KvmFile {
     }
 
     /**
-     * {@code KVM_ARM_PREFERRED_TARGET} and {@code KVM_ARM_VCPU_INIT}: makes a vCPU of aarch64 like the host's processor
-     * and ready to run. A second call resets it.
+     * {@code KVM_GET_MP_STATE}.
      *
-     * @param features numbers of {@code KVM_ARM_VCPU_} features to switch on, such as {@code KVM_ARM_VCPU_PSCI_0_2}
-     * @throws KernelException when the kernel refuses, as one of another architecture does
+     * @return what the vCPU does
+     * @throws KernelException when the kernel refuses
      */
-    public void init(int... features) {
-        MemorySegment target = kvm_vcpu_init.allocate(Scratch.begin());
-        vm.fd().call(PREFERRED_TARGET, target);
-        for (int feature : features) {
-            int word = feature / Integer.SIZE;
-            kvm_vcpu_init.features(target, word,
-                    kvm_vcpu_init.features(target, word) | 1 << feature % Integer.SIZE);
-        }
-        fd().call(INIT, target);
+    public MpState mpState() {
+        MemorySegment struct = kvm_mp_state.allocate(Scratch.begin());
+        fd().call(GET_MP_STATE, struct);
+        return MpState.of(kvm_mp_state.mp_state(struct));
+    }
+
+    /**
+     * {@code KVM_SET_MP_STATE}. On x86-64 without an interrupt controller in the kernel a vCPU is
+     * always runnable.
+     *
+     * @param state what it shall do
+     * @throws KernelException when the kernel refuses; {@code EINVAL} for a state that this VM does not have
+     */
+    public void setMpState(MpState state) {
+        MemorySegment struct = kvm_mp_state.allocate(Scratch.begin());
+        kvm_mp_state.mp_state(struct, state.number());
+        fd().call(SET_MP_STATE, struct);
     }
 
     /**
@@ -298,12 +342,9 @@ public final class Vcpu extends KvmFile {
     }
 
     private String place() {
-        if (!vm.isX86()) {
-            return "";
-        }
-        try (Arena arena = Arena.ofConfined()) {
-            return String.format(" at rip 0x%x", kvm_regs.rip(x86.regs(arena)));
-        }
+        return vm.architecture() == Architecture.X86_64
+                ? String.format(" at rip 0x%x", ArchitectureAccess.x86().instructionPointer(x86))
+                : "";
     }
 
     private static String unhandledRemedy(VcpuExit exit) {

@@ -1,15 +1,15 @@
 package dev.kvmvfio.kvm;
 
 import dev.kvmvfio.bindings.kvm.kvm_create_device;
-import dev.kvmvfio.bindings.kvm.kvm_enable_cap;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.kvm_irq_level;
 import dev.kvmvfio.bindings.kvm.kvm_msi;
-import dev.kvmvfio.bindings.kvm.kvm_pit_config;
 import dev.kvmvfio.bindings.kvm.kvm_userspace_memory_region;
+import dev.kvmvfio.internal.ArchitectureAccess;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.PageAlignment;
 import dev.kvmvfio.internal.Scratch;
+import dev.kvmvfio.internal.VmAccess;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.EventFd;
 import dev.kvmvfio.kernel.FileDescriptor;
@@ -17,6 +17,7 @@ import dev.kvmvfio.kernel.FileKind;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kernel.MappedMemory;
+import dev.kvmvfio.kvm.x86.X86Vm;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.BitSet;
@@ -36,18 +37,45 @@ public final class Vm extends KvmFile {
     private static final Ioctl SET_USER_MEMORY_REGION = new Ioctl("KVM_SET_USER_MEMORY_REGION",
             kvm_h.KVM_SET_USER_MEMORY_REGION());
     private static final Ioctl CREATE_IRQCHIP = new Ioctl("KVM_CREATE_IRQCHIP", kvm_h.KVM_CREATE_IRQCHIP());
-    private static final Ioctl ENABLE_CAP = new Ioctl("KVM_ENABLE_CAP", kvm_h.KVM_ENABLE_CAP());
-    private static final Ioctl CREATE_PIT2 = new Ioctl("KVM_CREATE_PIT2", kvm_h.KVM_CREATE_PIT2());
     private static final Ioctl IRQ_LINE = new Ioctl("KVM_IRQ_LINE", kvm_h.KVM_IRQ_LINE());
     private static final Ioctl SIGNAL_MSI = new Ioctl("KVM_SIGNAL_MSI", kvm_h.KVM_SIGNAL_MSI());
 
     private final Kvm kvm;
     private final GsiRoutes gsiRoutes = new GsiRoutes(this);
     private final BitSet slots = new BitSet();
+    private final X86Vm x86;
 
     Vm(Kvm kvm, FileDescriptor fd) {
         super(fd);
         this.kvm = kvm;
+        this.x86 = ArchitectureAccess.x86().vm(new Access());
+    }
+
+    /** What the facets see. */
+    private final class Access implements VmAccess {
+        @Override
+        public FileDescriptor fd() {
+            return Vm.this.fd();
+        }
+
+        @Override
+        public void startRoutes(int reserved) {
+            gsiRoutes.start(reserved);
+        }
+    }
+
+    /**
+     * What this VM has on x86-64.
+     *
+     * @return what makes and changes it
+     * @throws UnsupportedOperationException on another architecture
+     * @throws KernelException when the kernel refuses to say which one it is
+     */
+    public X86Vm x86() {
+        if (architecture() != Architecture.X86_64) {
+            throw new UnsupportedOperationException(this + " is not of x86-64");
+        }
+        return x86;
     }
 
     /**
@@ -83,9 +111,8 @@ public final class Vm extends KvmFile {
         }
     }
 
-    /** Whether the vCPUs are of x86-64: this capability is of that architecture alone. */
-    boolean isX86() {
-        return checkExtension(kvm_h.KVM_CAP_EXT_CPUID()) > 0;
+    Architecture architecture() {
+        return kvm.architecture();
     }
 
     /** Stops the vCPUs before their memory goes. */
@@ -234,26 +261,7 @@ public final class Vm extends KvmFile {
         if (result < 0) {
             throw new KernelException(CREATE_IRQCHIP.name(), fd(), "", result, irqchipRemedy(result));
         }
-        gsiRoutes.startWithChips();
-    }
-
-    /**
-     * {@code KVM_ENABLE_CAP} of {@code KVM_CAP_SPLIT_IRQCHIP}: lets the kernel model the local APICs and leaves PIC and IO-APIC to the program. It
-     * must come before the first vCPU. x86-64 only.
-     *
-     * @param ioapicPins how many pins the program's IO-APIC has, 0 to 4096: that many of the first GSIs are theirs
-     * @throws KernelException when the kernel refuses; {@code EINVAL} for too many pins
-     */
-    public void createSplitIrqchip(int ioapicPins) {
-        MemorySegment capability = kvm_enable_cap.allocate(Scratch.begin());
-        kvm_enable_cap.cap(capability, kvm_h.KVM_CAP_SPLIT_IRQCHIP());
-        kvm_enable_cap.args(capability, 0, ioapicPins);
-        int result = fd().ioctl(ENABLE_CAP, capability);
-        if (result < 0) {
-            throw new KernelException(ENABLE_CAP.name(), fd(), "cap=KVM_CAP_SPLIT_IRQCHIP, pins=" + ioapicPins, result,
-                    Errno.EINVAL.is(result) ? "There can be 0 to 4096 pins" : irqchipRemedy(result));
-        }
-        gsiRoutes.startSplit(ioapicPins);
+        gsiRoutes.start(ArchitectureAccess.x86().irqchipRoutes());
     }
 
     private static String irqchipRemedy(int result) {
@@ -266,23 +274,6 @@ public final class Vm extends KvmFile {
                     + KvmDeviceType.ARM_VGIC_V3;
             default -> "";
         };
-    }
-
-    /**
-     * {@code KVM_CREATE_PIT2}: lets the kernel model the programmable interval timer, which interrupts by GSI 0. x86-64
-     * only; it needs {@link #createIrqchip}.
-     *
-     * @throws KernelException when the kernel refuses
-     */
-    public void createPit() {
-        int result = fd().ioctl(CREATE_PIT2, kvm_pit_config.allocate(Scratch.begin()));
-        if (result < 0) {
-            throw new KernelException(CREATE_PIT2.name(), fd(), "", result, switch (Errno.of(-result)) {
-                case EEXIST -> "This VM has one already";
-                case ENOENT -> "It needs the PIC and the IO-APIC in the kernel: call createIrqchip first";
-                default -> "";
-            });
-        }
     }
 
     /**
@@ -336,7 +327,7 @@ public final class Vm extends KvmFile {
      * The table of this VM's interrupts.
      *
      * @return the one table, which lives as long as this VM
-     * @throws IllegalStateException when neither {@link #createIrqchip} nor {@link #createSplitIrqchip} was called
+     * @throws IllegalStateException when neither {@link #createIrqchip} nor {@link X86Vm#createSplitIrqchip} was called
      */
     public GsiRoutes gsiRoutes() {
         if (!gsiRoutes.isStarted()) {

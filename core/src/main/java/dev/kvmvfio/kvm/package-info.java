@@ -1,6 +1,7 @@
 /**
  * KVM: the system, virtual machines, virtual processors, devices that the kernel models, memory slots, and interrupts:
- * irqfds, ioeventfds and the table of GSI routes.
+ * irqfds, ioeventfds and the table of GSI routes. What one architecture alone has is in a package of its own, behind
+ * {@code x86()} and {@code aarch64()}.
  *
  * <p>{@link dev.kvmvfio.kvm.Kvm} is an open {@code /dev/kvm}, and makes each {@link dev.kvmvfio.kvm.Vm}. A VM has memory
  * by {@linkplain dev.kvmvfio.kvm.MemorySlot memory slots}, which can be read-only, or log the pages that the guest
@@ -21,7 +22,7 @@
  *
  * {@snippet lang=java :
  * Vcpu vcpu = vm.createVcpu(0);
- * vcpu.x86().setCpuid(kvm.supportedCpuid());
+ * vcpu.x86().setCpuid(kvm.x86().supportedCpuid());
  * vcpu.x86().updateRegs(regs -> kvm_regs.rip(regs, 0x1000));
  * while (true) {
  *     VcpuExit exit = vcpu.run();                // KVM_RUN

@@ -3,11 +3,11 @@ package dev.kvmvfio.vmm;
 import dev.kvmvfio.kernel.GuestException;
 import dev.kvmvfio.kernel.HostMemory;
 import dev.kvmvfio.kernel.Kernel;
-import dev.kvmvfio.kvm.CpuidEntry;
 import dev.kvmvfio.kvm.Kvm;
 import dev.kvmvfio.kvm.Vcpu;
 import dev.kvmvfio.kvm.VcpuExit;
 import dev.kvmvfio.kvm.Vm;
+import dev.kvmvfio.kvm.x86.CpuidEntry;
 import dev.kvmvfio.passthrough.GuestMemory;
 import dev.kvmvfio.passthrough.Passthrough;
 import dev.kvmvfio.passthrough.VfioInterface;
@@ -52,12 +52,12 @@ public final class Machine implements AutoCloseable {
             kvm = Kvm.open(kernel);
             vm = kvm.createVm();
             vm.createIrqchip();
-            vm.createPit();
+            vm.x86().createPit();
             memory = GuestMemory.of(vm);
             memory.add(0, ram);
             kvmVfio = KvmVfioDevice.create(vm);
             vcpu = vm.createVcpu(0);
-            vcpu.x86().setCpuid(kvm.supportedCpuid().stream().map(Machine::forProcessor0).toList());
+            vcpu.x86().setCpuid(kvm.x86().supportedCpuid().stream().map(Machine::forProcessor0).toList());
         } catch (RuntimeException failure) {
             close();
             throw failure;

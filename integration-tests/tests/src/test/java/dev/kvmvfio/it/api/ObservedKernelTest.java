@@ -201,7 +201,7 @@ class ObservedKernelTest {
                 byte[] code = program.assemble();
                 MemorySegment.copy(code, 0, ram.segment(), ValueLayout.JAVA_BYTE, program.origin(), code.length);
                 Vcpu vcpu = vm.createVcpu(3);
-                vcpu.x86().setCpuid(kvm.supportedCpuid());
+                vcpu.x86().setCpuid(kvm.x86().supportedCpuid());
                 LongMode.enter(vcpu, ram.segment(), program.origin(), 0x20000);
                 vcpu.run();
                 vcpu.run();

@@ -115,7 +115,7 @@ public final class Bench {
         try (Vm vm = kvm.createVm()) {
             vm.addMemory(0, ram);
             Vcpu vcpu = vm.createVcpu(0);
-            vcpu.x86().setCpuid(kvm.supportedCpuid());
+            vcpu.x86().setCpuid(kvm.x86().supportedCpuid());
             LongMode.enter(vcpu, ram.segment(), ENTRY, STACK);
             int fd = vcpu.fd().number();
             MemorySegment shared = vcpu.kvmRun();

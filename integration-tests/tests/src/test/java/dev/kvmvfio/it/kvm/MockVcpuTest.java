@@ -246,7 +246,7 @@ class MockVcpuTest {
         assertThatThrownBy(vcpu::kick).isInstanceOf(IllegalStateException.class);
         assertThatThrownBy(() -> in.answer(1)).isInstanceOf(IllegalStateException.class);
         assertThatThrownBy(() -> kvm_run.exit_reason(shared)).isInstanceOf(IllegalStateException.class);
-        assertThatThrownBy(() -> vcpu.x86().mpState()).isInstanceOf(IllegalStateException.class);
+        assertThatThrownBy(() -> vcpu.mpState()).isInstanceOf(IllegalStateException.class);
     }
 
     @Test
@@ -353,13 +353,13 @@ class MockVcpuTest {
         assertThatThrownBy(() -> vcpu.x86().updateSregs(sregs -> kvm_sregs.efer(sregs, 0x400)))
                 .isInstanceOfSatisfying(KernelException.class,
                         refused -> assertThat(refused.errno()).isEqualTo(Errno.EINVAL));
-        vcpu.x86().setCpuid(kvm.supportedCpuid());
+        vcpu.x86().setCpuid(kvm.x86().supportedCpuid());
         vcpu.x86().setMsr(0x176, 77);
         assertThat(vcpu.x86().msr(0x176)).isEqualTo(77);
         assertThatThrownBy(() -> vcpu.x86().msr(0x1234_5678)).isInstanceOf(HostException.class);
         assertThatThrownBy(() -> vcpu.x86().msr(0x10)).isInstanceOf(NotModelledException.class);
-        assertThat(vcpu.x86().mpState()).isEqualTo(MpState.RUNNABLE);
-        assertThatThrownBy(() -> vcpu.x86().setMpState(MpState.UNINITIALIZED)).isInstanceOf(KernelException.class);
+        assertThat(vcpu.mpState()).isEqualTo(MpState.RUNNABLE);
+        assertThatThrownBy(() -> vcpu.setMpState(MpState.UNINITIALIZED)).isInstanceOf(KernelException.class);
     }
 
     @Test
@@ -368,10 +368,10 @@ class MockVcpuTest {
         vm.createVcpu(0);
         Vcpu second = vm.createVcpu(1);
         kernel.guest(vm.fd().number()).program(1, cpu -> cpu.out(0x80, 1, 1));
-        assertThat(second.x86().mpState()).isEqualTo(MpState.UNINITIALIZED);
+        assertThat(second.mpState()).isEqualTo(MpState.UNINITIALIZED);
         FutureTask<List<VcpuExit>> running = start(() -> {
             VcpuExit first = second.run();
-            second.x86().setMpState(MpState.RUNNABLE);
+            second.setMpState(MpState.RUNNABLE);
             return List.of(first, second.run());
         });
         Thread.sleep(20);

@@ -172,7 +172,7 @@ class RealInterruptsTest {
 
     @Test
     void aSplitIrqchipTakesMessagesAndItsPinsAreTheProgramsMessages() {
-        vm.createSplitIrqchip(24);
+        vm.x86().createSplitIrqchip(24);
         Vcpu vcpu = vcpu(0);
         MsiRoute route = vm.gsiRoutes().addMsi(APIC_0, 0x41);
         assertThat(route.gsi()).isEqualTo(24);
@@ -184,7 +184,7 @@ class RealInterruptsTest {
         Chips.awaitTaken(vcpu, 0x33);
         assertRefused(Errno.EINVAL, "A resample eventfd needs the IO-APIC in the kernel",
                 () -> vm.addIrqFd(resample, GSI, eventFd));
-        assertRefused(Errno.ENOENT, "call createIrqchip first", vm::createPit);
+        assertRefused(Errno.ENOENT, "call createIrqchip first", vm.x86()::createPit);
     }
 
     @Test
@@ -215,7 +215,7 @@ class RealInterruptsTest {
 
     @Test
     void everyRouteOfASplitIrqchipCanBeUsedToo() {
-        vm.createSplitIrqchip(4095);
+        vm.x86().createSplitIrqchip(4095);
         assertThat(vm.gsiRoutes().addMsi(APIC_0, 0x41).gsi()).isEqualTo(4095);
         assertThatThrownBy(() -> vm.gsiRoutes().addMsi(APIC_0, 0x41)).isInstanceOf(HostException.class);
         assertThat(vm.gsiRoutes().addPin(4094, APIC_0, 0x41).gsi()).isEqualTo(4094);
@@ -227,7 +227,7 @@ class RealInterruptsTest {
         assertRefused(Errno.EINVAL, "call createIrqchip first", () -> vm.addIrqFd(eventFd, GSI, resample));
         assertRefused(Errno.ENXIO, "call createIrqchip first", () -> vm.setIrqLine(GSI, true));
         assertRefused(Errno.EINVAL, "call createIrqchip first", () -> vm.signalMsi(APIC_0, 0x41));
-        assertRefused(Errno.ENOENT, "call createIrqchip first", vm::createPit);
+        assertRefused(Errno.ENOENT, "call createIrqchip first", vm.x86()::createPit);
         assertThatThrownBy(vm::gsiRoutes).isInstanceOf(IllegalStateException.class)
                 .hasMessageEndingWith("call createIrqchip or createSplitIrqchip first");
     }
@@ -235,15 +235,15 @@ class RealInterruptsTest {
     @Test
     void irqchipsAreMadeOnceAndFirst() {
         vm.createIrqchip();
-        vm.createPit();
-        assertRefused(Errno.EEXIST, "This VM has one already", vm::createPit);
+        vm.x86().createPit();
+        assertRefused(Errno.EEXIST, "This VM has one already", vm.x86()::createPit);
         assertRefused(Errno.EEXIST, "It can be made once", vm::createIrqchip);
-        assertRefused(Errno.EEXIST, "It can be made once", () -> vm.createSplitIrqchip(24));
+        assertRefused(Errno.EEXIST, "It can be made once", () -> vm.x86().createSplitIrqchip(24));
         Vm late = kvm.createVm();
         late.createVcpu(0);
         assertRefused(Errno.EINVAL, "before the first vCPU", late::createIrqchip);
-        assertRefused(Errno.EEXIST, "before the first vCPU", () -> late.createSplitIrqchip(24));
-        assertRefused(Errno.EINVAL, "There can be 0 to 4096 pins", () -> late.createSplitIrqchip(4097));
+        assertRefused(Errno.EEXIST, "before the first vCPU", () -> late.x86().createSplitIrqchip(24));
+        assertRefused(Errno.EINVAL, "There can be 0 to 4096 pins", () -> late.x86().createSplitIrqchip(4097));
     }
 
     @Test

@@ -23,17 +23,17 @@ import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.HostMemory;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
-import dev.kvmvfio.kvm.CpuidEntry;
 import dev.kvmvfio.kvm.Kvm;
 import dev.kvmvfio.kvm.MpState;
 import dev.kvmvfio.kvm.SlotFlag;
 import dev.kvmvfio.kvm.Vcpu;
+import dev.kvmvfio.kvm.VcpuExit;
 import dev.kvmvfio.kvm.VcpuExit.MmioRead;
 import dev.kvmvfio.kvm.VcpuExit.MmioWrite;
 import dev.kvmvfio.kvm.VcpuExit.PortRead;
 import dev.kvmvfio.kvm.VcpuExit.PortWrite;
-import dev.kvmvfio.kvm.VcpuExit;
 import dev.kvmvfio.kvm.Vm;
+import dev.kvmvfio.kvm.x86.CpuidEntry;
 import dev.kvmvfio.vmm.LongMode;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -89,7 +89,7 @@ class RealVcpuTest {
         byte[] code = program.assemble();
         MemorySegment.copy(code, 0, ram.segment(), ValueLayout.JAVA_BYTE, program.origin(), code.length);
         Vcpu vcpu = vm.createVcpu(id);
-        vcpu.x86().setCpuid(kvm.supportedCpuid());
+        vcpu.x86().setCpuid(kvm.x86().supportedCpuid());
         LongMode.enter(vcpu, ram.segment(), program.origin(), STACK);
         return vcpu;
     }
@@ -337,7 +337,7 @@ class RealVcpuTest {
         assertThatThrownBy(vcpu::kick).isInstanceOf(IllegalStateException.class);
         assertThatThrownBy(() -> in.answer(1)).isInstanceOf(IllegalStateException.class);
         assertThatThrownBy(() -> kvm_run.exit_reason(shared)).isInstanceOf(IllegalStateException.class);
-        assertThatThrownBy(() -> vcpu.x86().mpState()).isInstanceOf(IllegalStateException.class);
+        assertThatThrownBy(() -> vcpu.mpState()).isInstanceOf(IllegalStateException.class);
     }
 
     @ParameterizedTest
@@ -351,7 +351,7 @@ class RealVcpuTest {
                 ram.segment().asSlice(ENTRY, code.length).copyFrom(MemorySegment.ofArray(code));
                 ram.segment().set(ValueLayout.JAVA_LONG, DATA, 0);
                 Vcpu vcpu = machine.createVcpu(0);
-                vcpu.x86().setCpuid(kvm.supportedCpuid());
+                vcpu.x86().setCpuid(kvm.x86().supportedCpuid());
                 LongMode.enter(vcpu, ram.segment(), ENTRY, STACK);
                 FutureTask<VcpuExit> running = start(vcpu::run);
                 if (round % 4 != 0) {
@@ -422,9 +422,9 @@ class RealVcpuTest {
     void theGuestSeesItsCpuid() {
         int leaf = 0x4000_0100;
         Vcpu vcpu = guest(program().mov(RAX, leaf).mov(RCX, 0).bytes(0x0f, 0xa2).hlt());
-        assertThat(kvm.supportedCpuid()).anyMatch(entry -> entry.function() == 0)
+        assertThat(kvm.x86().supportedCpuid()).anyMatch(entry -> entry.function() == 0)
                 .anyMatch(entry -> entry.function() == 1);
-        vcpu.x86().setCpuid(Stream.concat(kvm.supportedCpuid().stream(),
+        vcpu.x86().setCpuid(Stream.concat(kvm.x86().supportedCpuid().stream(),
                 Stream.of(new CpuidEntry(leaf, 0, 0, 0x11, 0x22, 0x33, 0x44))).toList());
         halts(vcpu);
         try (Arena arena = Arena.ofConfined()) {
@@ -451,11 +451,11 @@ class RealVcpuTest {
         vm.createIrqchip();
         Vcpu first = vm.createVcpu(0);
         Vcpu second = vm.createVcpu(1);
-        assertThat(first.x86().mpState()).isEqualTo(MpState.RUNNABLE);
-        assertThat(second.x86().mpState()).isEqualTo(MpState.UNINITIALIZED);
-        second.x86().setMpState(MpState.RUNNABLE);
-        assertThat(second.x86().mpState()).isEqualTo(MpState.RUNNABLE);
-        assertThatThrownBy(() -> second.x86().setMpState(MpState.STOPPED)).isInstanceOf(KernelException.class);
+        assertThat(first.mpState()).isEqualTo(MpState.RUNNABLE);
+        assertThat(second.mpState()).isEqualTo(MpState.UNINITIALIZED);
+        second.setMpState(MpState.RUNNABLE);
+        assertThat(second.mpState()).isEqualTo(MpState.RUNNABLE);
+        assertThatThrownBy(() -> second.setMpState(MpState.STOPPED)).isInstanceOf(KernelException.class);
     }
 
     @Test
@@ -468,8 +468,8 @@ class RealVcpuTest {
             assertThatThrownBy(() -> vcpu.setOneReg(0x6040_0000_0010_0000L, value))
                     .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("has 16 bytes");
         }
-        assertThatThrownBy(() -> vcpu.init(2)).isInstanceOf(KernelException.class)
-                .hasMessageStartingWith("KVM_ARM_PREFERRED_TARGET on VM");
+        assertThatThrownBy(vcpu::aarch64).isInstanceOf(UnsupportedOperationException.class)
+                .hasMessage(vcpu + " is not of aarch64");
     }
 
     @Test

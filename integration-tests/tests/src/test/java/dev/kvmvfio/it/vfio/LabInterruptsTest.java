@@ -215,7 +215,7 @@ class LabInterruptsTest {
     void anyOrderOfClosesLeavesNothing(VfioInterface by) {
         for (int first = 0; first < 3; first++) {
             Vm another = kvm.createVm();
-            another.createSplitIrqchip(24);
+            another.x86().createSplitIrqchip(24);
             Passthrough attached = Passthrough.of(kernel, PciAddress.parse(LabMachine.EDU)).via(by).attach(vm);
             MsiVectors vectors = MsiVectors.connect(another, attached.device().interrupt(Interrupt.MSI), 1);
             vectors.program(0, APIC, 0x41);

@@ -194,7 +194,7 @@ class MockInterruptsTest {
 
     @Test
     void messagesWorkWithASplitIrqchipToo() {
-        vm.createSplitIrqchip(24);
+        vm.x86().createSplitIrqchip(24);
         MsiVectors vectors = connectMsiX();
         vectors.program(0, APIC, 0x41);
         endpoint.sendMessage(0);
@@ -406,7 +406,7 @@ class MockInterruptsTest {
     @Test
     void aFullTableOfASplitIrqchipEndsAtTheLastGsi() {
         Vm split = createVmWithRoutes(64);
-        split.createSplitIrqchip(24);
+        split.x86().createSplitIrqchip(24);
         for (int pin = 0; pin < 24; pin++) {
             assertThat(split.gsiRoutes().addPin(pin, APIC, pin).gsi()).isEqualTo(pin);
         }
@@ -430,7 +430,7 @@ class MockInterruptsTest {
         assertThatThrownBy(() -> vm.gsiRoutes().addPin(0, APIC, 0)).isInstanceOf(IllegalStateException.class)
                 .hasMessageContaining("is the kernel's");
         Vm split = kvm.createVm();
-        split.createSplitIrqchip(24);
+        split.x86().createSplitIrqchip(24);
         split.gsiRoutes().addPin(3, APIC, 0x31);
         assertThatThrownBy(() -> split.gsiRoutes().addPin(3, APIC, 0x31)).isInstanceOf(IllegalStateException.class)
                 .hasMessageContaining("has a route already: GSI 3, message 0x31");
@@ -536,10 +536,10 @@ class MockInterruptsTest {
             assertRefused(Errno.ENXIO, "call createIrqchip first", () -> full.setIrqLine(1, true));
             assertRefused(Errno.EINVAL, "call createIrqchip first", () -> full.signalMsi(APIC, 1));
             full.createIrqchip();
-            full.createPit();
-            assertRefused(Errno.EEXIST, "This VM has one already", full::createPit);
+            full.x86().createPit();
+            assertRefused(Errno.EEXIST, "This VM has one already", full.x86()::createPit);
             assertRefused(Errno.EEXIST, "It can be made once, and before the first vCPU", full::createIrqchip);
-            assertRefused(Errno.EEXIST, "It can be made once", () -> full.createSplitIrqchip(24));
+            assertRefused(Errno.EEXIST, "It can be made once", () -> full.x86().createSplitIrqchip(24));
             assertRefused(Errno.EPERM, "The VM has no vCPU that could take it", () -> full.signalMsi(APIC, 1));
             full.setIrqLine(1, true);
             full.setIrqLine(1, false);
@@ -549,7 +549,7 @@ class MockInterruptsTest {
             late.createVcpu(0);
             assertRefused(Errno.EINVAL, "before the first vCPU", late::createIrqchip);
             assertRefused(Errno.EINVAL, "{cap=KVM_CAP_SPLIT_IRQCHIP, pins=4097}: EINVAL (Invalid argument). "
-                    + "There can be 0 to 4096 pins", () -> late.createSplitIrqchip(4097));
+                    + "There can be 0 to 4096 pins", () -> late.x86().createSplitIrqchip(4097));
         }
     }
 }

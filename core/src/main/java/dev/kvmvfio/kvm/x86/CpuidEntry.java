@@ -1,4 +1,4 @@
-package dev.kvmvfio.kvm;
+package dev.kvmvfio.kvm.x86;
 
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_cpuid2;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_cpuid_entry2;
@@ -8,7 +8,7 @@ import java.util.List;
 import java.util.stream.LongStream;
 
 /**
- * What the instruction {@code CPUID} answers for one function and index ({@code struct kvm_cpuid_entry2}, x86-64).
+ * What the instruction {@code CPUID} answers for one function and index ({@code struct kvm_cpuid_entry2}).
  *
  * @param function what is in EAX when the guest asks
  * @param index what is in ECX, when the flags say that it matters

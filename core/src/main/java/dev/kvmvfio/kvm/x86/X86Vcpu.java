@@ -1,13 +1,12 @@
-package dev.kvmvfio.kvm;
+package dev.kvmvfio.kvm.x86;
 
-import dev.kvmvfio.bindings.kvm.kvm_h;
-import dev.kvmvfio.bindings.kvm.kvm_mp_state;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_msr_entry;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_msrs;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_regs;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_sregs;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_x86_64_h;
 import dev.kvmvfio.internal.Scratch;
+import dev.kvmvfio.internal.VcpuAccess;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.Ioctl;
@@ -20,20 +19,12 @@ import java.util.List;
 import java.util.function.Consumer;
 
 /**
- * The registers of a vCPU on x86-64. Structs are read and written with the accessors of the bindings
- * ({@code dev.kvmvfio.bindings.kvm.x86_64}).
- *
- * <pre>{@code
- * vcpu.x86().updateRegs(regs -> {
- *     kvm_regs.rip(regs, 0x1000);
- *     kvm_regs.rflags(regs, 2);
- * });
- * }</pre>
+ * What a virtual processor has on x86-64 alone, its registers first: {@code vcpu.x86()}.
  *
  * <p><b>Thread-safety:</b> all methods may be called from any thread; while the vCPU runs they wait until it leaves the
- * guest, so {@link Vcpu#kick() kick} it first.
+ * guest, so kick it first.
  */
-public final class X86State {
+public final class X86Vcpu {
     private static final Ioctl GET_REGS = new Ioctl("KVM_GET_REGS", kvm_x86_64_h.KVM_GET_REGS());
     private static final Ioctl SET_REGS = new Ioctl("KVM_SET_REGS", kvm_x86_64_h.KVM_SET_REGS());
     private static final Ioctl GET_SREGS = new Ioctl("KVM_GET_SREGS", kvm_x86_64_h.KVM_GET_SREGS());
@@ -41,13 +32,13 @@ public final class X86State {
     private static final Ioctl SET_CPUID2 = new Ioctl("KVM_SET_CPUID2", kvm_x86_64_h.KVM_SET_CPUID2());
     private static final Ioctl GET_MSRS = new Ioctl("KVM_GET_MSRS", kvm_x86_64_h.KVM_GET_MSRS());
     private static final Ioctl SET_MSRS = new Ioctl("KVM_SET_MSRS", kvm_x86_64_h.KVM_SET_MSRS());
-    private static final Ioctl GET_MP_STATE = new Ioctl("KVM_GET_MP_STATE", kvm_h.KVM_GET_MP_STATE());
-    private static final Ioctl SET_MP_STATE = new Ioctl("KVM_SET_MP_STATE", kvm_h.KVM_SET_MP_STATE());
 
+    private final VcpuAccess vcpu;
     private final FileDescriptor fd;
 
-    X86State(FileDescriptor fd) {
-        this.fd = fd;
+    X86Vcpu(VcpuAccess vcpu) {
+        this.vcpu = vcpu;
+        this.fd = vcpu.fd();
     }
 
     /**
@@ -102,9 +93,11 @@ public final class X86State {
     private void update(Ioctl get, Ioctl set, GroupLayout layout, Consumer<MemorySegment> change) {
         // Not the thread's scratch memory: the change is the caller's code.
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment struct = get(get, layout, arena);
-            change.accept(struct);
-            fd.call(set, struct);
+            vcpu.whilePaused(() -> {
+                MemorySegment struct = get(get, layout, arena);
+                change.accept(struct);
+                fd.call(set, struct);
+            });
         }
     }
 
@@ -112,7 +105,7 @@ public final class X86State {
      * {@code KVM_SET_CPUID2}: what the guest's {@code CPUID} answers, which also says what the vCPU can do. To be called
      * before the first run.
      *
-     * @param entries all of them, usually {@link Kvm#supportedCpuid()} with the vCPU's own APIC id
+     * @param entries all of them, usually {@link X86Kvm#supportedCpuid()} with the vCPU's own APIC id
      * @throws KernelException when the kernel refuses; {@code E2BIG} for too many, {@code EINVAL} for a vCPU that ran
      *         already with others
      */
@@ -164,27 +157,5 @@ public final class X86State {
         kvm_msr_entry.index(entry, index);
         kvm_msr_entry.data(entry, value);
         return msrs;
-    }
-
-    /**
-     * {@code KVM_GET_MP_STATE}.
-     *
-     * @return what the vCPU does
-     * @throws KernelException when the kernel refuses
-     */
-    public MpState mpState() {
-        return MpState.of(kvm_mp_state.mp_state(get(GET_MP_STATE, kvm_mp_state.layout(), Scratch.begin())));
-    }
-
-    /**
-     * {@code KVM_SET_MP_STATE}. Without an interrupt controller in the kernel a vCPU is always runnable.
-     *
-     * @param state what it shall do
-     * @throws KernelException when the kernel refuses; {@code EINVAL} for a state that this VM does not have
-     */
-    public void setMpState(MpState state) {
-        MemorySegment struct = kvm_mp_state.allocate(Scratch.begin());
-        kvm_mp_state.mp_state(struct, state.number());
-        fd.call(SET_MP_STATE, struct);
     }
 }

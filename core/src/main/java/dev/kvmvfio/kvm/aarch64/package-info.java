@@ -1,0 +1,5 @@
+/**
+ * KVM on aarch64 alone: the facet that {@code vcpu.aarch64()} answers. On another architecture that throws an
+ * {@link java.lang.UnsupportedOperationException}.
+ */
+package dev.kvmvfio.kvm.aarch64;

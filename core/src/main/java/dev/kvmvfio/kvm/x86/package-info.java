@@ -1,0 +1,15 @@
+/**
+ * KVM on x86-64 alone: the facets that {@code kvm.x86()}, {@code vm.x86()} and {@code vcpu.x86()} answer. On another
+ * architecture these three throw an {@link java.lang.UnsupportedOperationException}.
+ *
+ * <p>Structs are read and written with the accessors of the bindings ({@code dev.kvmvfio.bindings.kvm.x86_64}):
+ *
+ * {@snippet lang=java :
+ * vcpu.x86().setCpuid(kvm.x86().supportedCpuid());
+ * vcpu.x86().updateRegs(regs -> {
+ *     kvm_regs.rip(regs, 0x1000);
+ *     kvm_regs.rflags(regs, 2);
+ * });
+ * }
+ */
+package dev.kvmvfio.kvm.x86;
