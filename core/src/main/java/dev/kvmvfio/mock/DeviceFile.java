@@ -108,6 +108,11 @@ final class DeviceFile extends OpenFile implements KvmVfio.VfioFile {
     }
 
     @Override
+    public boolean isGroup() {
+        return false;
+    }
+
+    @Override
     public void setVm(Vm known) {
         vm = known;
     }
@@ -278,6 +283,11 @@ final class DeviceFile extends OpenFile implements KvmVfio.VfioFile {
     long pwrite(Buffer buffer, long offset) {
         Refusal.when(!accessible || offset < 0, EINVAL);
         return regions.write(buffer, offset);
+    }
+
+    @Override
+    boolean isDevice() {
+        return true;
     }
 
     @Override

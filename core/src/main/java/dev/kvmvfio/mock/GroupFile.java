@@ -41,6 +41,11 @@ final class GroupFile extends OpenFile implements KvmVfio.VfioFile {
     }
 
     @Override
+    public boolean isGroup() {
+        return true;
+    }
+
+    @Override
     public void setVm(Vm vm) {
         group.setVm(vm);
     }

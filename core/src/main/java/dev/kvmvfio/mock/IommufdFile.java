@@ -124,12 +124,11 @@ final class IommufdFile extends OpenFile {
     }
 
     /** Makes a device this iommufd's own, and with it the device's group. */
-    IommufdDevice bind(VfioDevice device) {
-        IommuGroup group = device.function().group();
+    IommufdDevice bind(PciFunction function) {
+        IommuGroup group = function.group();
         Refusal.when(!machine.iommu().isSafe(), EPERM);
         group.share(this);
-        return add(new IommufdDevice(this, device.function(),
-                groups.computeIfAbsent(group, IommufdGroup::new)));
+        return add(new IommufdDevice(this, function, groups.computeIfAbsent(group, IommufdGroup::new)));
     }
 
     @Override

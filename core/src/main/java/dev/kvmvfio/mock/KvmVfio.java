@@ -21,6 +21,9 @@ final class KvmVfio implements Machine.Holder {
 
     /** A file that can be told which virtual machine it is used for: a group's or a device's. */
     interface VfioFile {
+        /** Older kernels take no other. */
+        boolean isGroup();
+
         /** The machine, or null for none. No reference is taken. */
         void setVm(Vm vm);
     }
@@ -33,7 +36,7 @@ final class KvmVfio implements Machine.Holder {
     }
 
     private boolean isValid(OpenFile file) {
-        return vm.machine().profile().hasCdev() ? file instanceof VfioFile : file instanceof GroupFile;
+        return file instanceof VfioFile known && (known.isGroup() || vm.machine().profile().hasCdev());
     }
 
     void remove(OpenFile file) {

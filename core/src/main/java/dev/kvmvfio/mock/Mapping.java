@@ -63,7 +63,7 @@ final class Mapping {
 
     /** Pages of a device, which have no page structs and cannot be pinned like memory. */
     boolean ofDevice() {
-        return file instanceof DeviceFile;
+        return file != null && file.isDevice();
     }
 
     void unmap() {

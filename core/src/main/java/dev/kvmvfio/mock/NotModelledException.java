@@ -5,7 +5,7 @@ package dev.kvmvfio.mock;
  * instead of guessing an answer. This is all of it:
  *
  * <ul>
- * <li>A processor's own code: {@code KVM_RUN} of a vCPU that has no program ({@link MockGuest#program}), which is what
+ * <li>A processor's own code: {@code KVM_RUN} of a vCPU that has no program ({@code MockGuest.program}), which is what
  * runs and does not use the registers; an access of the guest to a chip in the kernel, so also the message by which one
  * vCPU starts another; {@code KVM_SET_CPUID2} of a vCPU that has run; an MSR other than the common ones;
  * {@code KVM_SET_MP_STATE} of a state other than running and waiting to be started; a mapping of pages that a vCPU does

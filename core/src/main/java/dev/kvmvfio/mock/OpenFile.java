@@ -73,6 +73,11 @@ abstract class OpenFile {
         throw Refusal.of(ENODEV);
     }
 
+    /** Whether what is mapped from here is a device's, and not memory. */
+    boolean isDevice() {
+        return false;
+    }
+
     /** The {@code POLL} bits that are set now. */
     int poll() {
         return ALWAYS_READY;

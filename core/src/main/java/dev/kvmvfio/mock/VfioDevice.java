@@ -106,7 +106,7 @@ final class VfioDevice implements Machine.Holder {
 
     private void firstOpen(IommufdFile iommufd) {
         if (iommufd != null) {
-            iommufdDevice = iommufd.bind(this);
+            iommufdDevice = iommufd.bind(function);
         } else {
             group.use();
         }

@@ -206,7 +206,7 @@ final class VfioRegions {
         return size;
     }
 
-    Mapping map(OpenFile.MappingRequest request, DeviceFile file) {
+    Mapping map(OpenFile.MappingRequest request, OpenFile file) {
         int index = (int) (request.offset() >>> INDEX_SHIFT);
         long offset = request.offset() & OFFSET_MASK;
         Refusal.when(index >= REGIONS || !request.shared(), EINVAL);
