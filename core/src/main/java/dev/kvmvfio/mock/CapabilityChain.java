@@ -18,9 +18,9 @@ final class CapabilityChain {
      *
      * @param start the size of the struct that it follows
      */
-    CapabilityChain(int start, KernelProfile profile) {
+    CapabilityChain(int start, Machine machine) {
         this.start = start;
-        this.aligned = profile.atLeast(KernelProfile.V6_12);
+        this.aligned = machine.isAtLeast(KernelProfile.V6_12);
     }
 
     /** Adds a capability, which begins with room for its header. */

@@ -63,7 +63,7 @@ final class Container {
 
     int checkExtension(long extension) {
         boolean nesting = extension == vfio_h.__VFIO_RESERVED_TYPE1_NESTING_IOMMU()
-                && !machine.profile().atLeast(KernelProfile.V7_2);
+                && !machine.isAtLeast(KernelProfile.V7_2);
         boolean always = extension == vfio_h.VFIO_TYPE1_IOMMU() || extension == vfio_h.VFIO_TYPE1v2_IOMMU()
                 || extension == vfio_h.VFIO_UNMAP_ALL() || nesting;
         boolean whenSet = extension == vfio_h.VFIO_UPDATE_VADDR();

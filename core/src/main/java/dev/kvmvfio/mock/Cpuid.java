@@ -33,14 +33,14 @@ final class Cpuid {
     private static final long EFER_NX = 1 << 11;
     private static final long EFER_FFXSR = 1 << 14;
 
-    private final KernelProfile profile;
+    private final Machine machine;
     private int vendor;
     private int extendedFeatures;
     private int addressBits = ADDRESS_BITS;
     private boolean hasX2apic;
 
-    Cpuid(KernelProfile profile) {
-        this.profile = profile;
+    Cpuid(Machine machine) {
+        this.machine = machine;
     }
 
     long set(Argument argument) {
@@ -76,7 +76,7 @@ final class Cpuid {
     boolean allowsEfer(long efer) {
         long known = EFER_SCE | (has(LONG_MODE) ? EFER_LME | EFER_LMA : 0) | (has(NO_EXECUTE) ? EFER_NX : 0)
                 | (has(FAST_FXSAVE) ? EFER_FFXSR : 0);
-        return !profile.atLeast(KernelProfile.V7_2) || (efer & ~known) == 0;
+        return !machine.isAtLeast(KernelProfile.V7_2) || (efer & ~known) == 0;
     }
 
     private boolean has(int extendedFeature) {
@@ -85,7 +85,7 @@ final class Cpuid {
 
     /** AMD's processors keep 32 bits of the addresses of SYSENTER, and KVM does as the guest's processor would. */
     boolean hasLongSysenter() {
-        return profile.atLeast(KernelProfile.V6_12) ? vendor != AMD && vendor != HYGON : vendor == INTEL;
+        return machine.isAtLeast(KernelProfile.V6_12) ? vendor != AMD && vendor != HYGON : vendor == INTEL;
     }
 
     /** What a fresh machine tells of its processor: an AMD one of 64 bits, and that it runs under KVM. */

@@ -128,7 +128,7 @@ final class DeviceFile extends OpenFile implements KvmVfio.VfioFile {
     }
 
     private boolean takesTokens() {
-        return machine.profile().atLeast(KernelProfile.V7_2);
+        return machine.isAtLeast(KernelProfile.V7_2);
     }
 
     /** Older kernels read what they know and no more; newer ones go by the size that the program says. */
@@ -202,7 +202,7 @@ final class DeviceFile extends OpenFile implements KvmVfio.VfioFile {
     }
 
     private void checkPasid(int flags, int pasid) {
-        int validFlags = machine.profile().atLeast(KernelProfile.V7_2) ? pasid : 0;
+        int validFlags = machine.isAtLeast(KernelProfile.V7_2) ? pasid : 0;
         Refusal.when((flags & ~validFlags) != 0, EINVAL);
         if (flags != 0) {
             throw new NotModelledException("a PASID");
@@ -247,7 +247,7 @@ final class DeviceFile extends OpenFile implements KvmVfio.VfioFile {
         boolean lowPower = number == vfio_h.VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY()
                 || number == vfio_h.VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP()
                 || number == vfio_h.VFIO_DEVICE_FEATURE_LOW_POWER_EXIT();
-        if (number == vfio_h.VFIO_DEVICE_FEATURE_DMA_BUF() && machine.profile().atLeast(KernelProfile.V7_2)) {
+        if (number == vfio_h.VFIO_DEVICE_FEATURE_DMA_BUF() && machine.isAtLeast(KernelProfile.V7_2)) {
             throw new NotModelledException("VFIO_DEVICE_FEATURE_DMA_BUF");
         }
         Refusal.when(!lowPower, ENOTTY);

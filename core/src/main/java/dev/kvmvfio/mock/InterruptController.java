@@ -69,7 +69,7 @@ final class InterruptController {
     long createPit(Argument argument) {
         argument.read(0, kvm_pit_config.sizeof());
         Refusal.when(pit, EEXIST);
-        Refusal.when(!hasChips() && vm.machine().profile().atLeast(KernelProfile.V6_12), ENOENT);
+        Refusal.when(!hasChips() && vm.machine().isAtLeast(KernelProfile.V6_12), ENOENT);
         pit = true;
         return 0;
     }

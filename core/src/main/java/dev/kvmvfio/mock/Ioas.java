@@ -27,7 +27,7 @@ final class Ioas extends IommufdObject implements Machine.Holder {
 
     Ioas(IommufdFile file) {
         super(file);
-        map = new IovaMap(file.machine().profile());
+        map = new IovaMap(file.machine());
         file.machine().add(this);
     }
 

@@ -113,7 +113,7 @@ final class IommufdCommands {
 
     private static Ioctls.Handler<IommufdFile> since(KernelProfile first, Ioctls.Handler<IommufdFile> handler) {
         return (file, argument) -> {
-            Refusal.when(!file.machine().profile().atLeast(first), ENOTTY);
+            Refusal.when(!file.machine().isAtLeast(first), ENOTTY);
             return handler.handle(file, argument);
         };
     }
@@ -210,7 +210,7 @@ final class IommufdCommands {
     /** Names user memory to be mapped. */
     static Ioas.Piece userPages(IommufdFile file, long address, long length, boolean forWriting) {
         boolean wraps = Long.compareUnsigned(address + length, address) < 0;
-        Refusal.when(wraps && file.machine().profile().atLeast(KernelProfile.V7_2), EOVERFLOW);
+        Refusal.when(wraps && file.machine().isAtLeast(KernelProfile.V7_2), EOVERFLOW);
         Refusal.when(length == 0 || Long.compareUnsigned(length, LAST - PhysicalMemory.PAGE) > 0, EINVAL);
         Refusal.when(wraps, EOVERFLOW);
         return new Ioas.Piece(new Pages(file.machine(), address, length, forWriting, false, file.accounting()), 0,
@@ -364,7 +364,7 @@ final class IommufdCommands {
     /** The modelled IOMMU is of no make that has something to tell. */
     private static void hardwareInfo(Command command) {
         MemorySegment struct = command.struct;
-        int inputType = command.file.machine().profile().atLeast(KernelProfile.V7_2)
+        int inputType = command.file.machine().isAtLeast(KernelProfile.V7_2)
                 ? iommufd_h.IOMMU_HW_INFO_FLAG_INPUT_TYPE()
                 : 0;
         MemorySegment reserved = iommu_hw_info.__reserved(struct);

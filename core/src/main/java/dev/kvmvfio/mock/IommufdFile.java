@@ -42,7 +42,7 @@ final class IommufdFile extends OpenFile {
     /** Later kernels map parts of an IOMMU's own queues, which this one does not have. */
     @Override
     Mapping mmap(MappingRequest request) {
-        boolean queues = machine.profile().atLeast(KernelProfile.V7_2);
+        boolean queues = machine.isAtLeast(KernelProfile.V7_2);
         Refusal.when(queues && !request.shared(), EINVAL);
         throw Refusal.of(queues ? ENXIO : ENODEV);
     }

@@ -13,8 +13,8 @@ final class IovaMap {
     private final boolean allowsAllReads;
 
     /** Makes an empty map. Intel's IOMMU driver lets a device read whatever is mapped, until Linux 7. */
-    IovaMap(KernelProfile profile) {
-        allowsAllReads = !profile.atLeast(KernelProfile.V7_2);
+    IovaMap(Machine machine) {
+        allowsAllReads = !machine.isAtLeast(KernelProfile.V7_2);
     }
 
     /** An area, which ends before {@code start + length}; its memory begins at {@code offset} of the pages. */

@@ -70,7 +70,7 @@ final class IrqFds {
 
     /** Newer kernels give an eventfd's signals to one irqfd, whichever VM it is of. */
     private boolean isTaken(EventFd trigger) {
-        return vm.machine().profile().atLeast(KernelProfile.V7_2)
+        return vm.machine().isAtLeast(KernelProfile.V7_2)
                 ? trigger.hasWaiter()
                 : all.stream().anyMatch(irqFd -> irqFd.trigger == trigger);
     }

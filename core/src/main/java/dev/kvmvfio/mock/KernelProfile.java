@@ -30,10 +30,6 @@ public enum KernelProfile {
      * @return false for 6.1
      */
     public boolean hasCdev() {
-        return atLeast(V6_12);
-    }
-
-    boolean atLeast(KernelProfile other) {
-        return compareTo(other) >= 0;
+        return this != V6_1;
     }
 }

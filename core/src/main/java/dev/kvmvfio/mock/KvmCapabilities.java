@@ -36,10 +36,10 @@ final class KvmCapabilities {
         return values;
     }
 
-    static int of(KernelProfile profile, long capability) {
+    static int of(Machine machine, long capability) {
         // 6.1 has KVM_CREATE_DEVICE, and does not tell of it on x86-64.
         if (capability == kvm_h.KVM_CAP_USER_MEMORY2() || capability == kvm_h.KVM_CAP_DEVICE_CTRL()) {
-            return profile.atLeast(KernelProfile.V6_12) ? 1 : 0;
+            return machine.isAtLeast(KernelProfile.V6_12) ? 1 : 0;
         }
         return VALUES.getOrDefault(capability, 0);
     }

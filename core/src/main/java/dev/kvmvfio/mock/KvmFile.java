@@ -20,7 +20,7 @@ final class KvmFile extends OpenFile {
             })
             .on("KVM_CREATE_VM", kvm_h.KVM_CREATE_VM(), KvmFile::createVm)
             .on("KVM_CHECK_EXTENSION", kvm_h.KVM_CHECK_EXTENSION(),
-                    (file, argument) -> KvmCapabilities.of(file.machine.profile(), argument.number()))
+                    (file, argument) -> KvmCapabilities.of(file.machine, argument.number()))
             .on("KVM_GET_VCPU_MMAP_SIZE", kvm_h.KVM_GET_VCPU_MMAP_SIZE(), (file, argument) -> {
                 Refusal.when(argument.number() != 0, EINVAL);
                 return VCPU_MMAP_SIZE;

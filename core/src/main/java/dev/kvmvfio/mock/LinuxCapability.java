@@ -3,19 +3,9 @@ package dev.kvmvfio.mock;
 /** The rights of a process that KVM, VFIO and iommufd ask for. */
 public enum LinuxCapability {
     /** To pin memory without limit: {@code CAP_IPC_LOCK}. */
-    IPC_LOCK(14),
+    IPC_LOCK,
     /** To use devices without an IOMMU: {@code CAP_SYS_RAWIO}. */
-    SYS_RAWIO(17),
+    SYS_RAWIO,
     /** To change how iommufd accounts memory: {@code CAP_SYS_RESOURCE}. */
-    SYS_RESOURCE(24);
-
-    private final int number;
-
-    LinuxCapability(int number) {
-        this.number = number;
-    }
-
-    long bit() {
-        return 1L << number;
-    }
+    SYS_RESOURCE
 }

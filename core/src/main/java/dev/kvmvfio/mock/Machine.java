@@ -50,6 +50,11 @@ final class Machine {
         return profile;
     }
 
+    /** Whether this kernel is a certain one or newer. */
+    boolean isAtLeast(KernelProfile first) {
+        return profile.compareTo(first) >= 0;
+    }
+
     Process process() {
         return process;
     }

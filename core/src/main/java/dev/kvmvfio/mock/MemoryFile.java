@@ -39,7 +39,7 @@ final class MemoryFile extends OpenFile {
     static MemoryFile memfd(Machine machine, String name, int flags) {
         boolean huge = (flags & system_h.MFD_HUGETLB()) != 0;
         int unknown = flags & ~KNOWN_FLAGS & ~(huge ? SIZE_BITS << system_h.MAP_HUGE_SHIFT() : 0);
-        boolean known = machine.profile().atLeast(KernelProfile.V6_12) && (unknown & ~EXECUTION_FLAGS) == 0;
+        boolean known = machine.isAtLeast(KernelProfile.V6_12) && (unknown & ~EXECUTION_FLAGS) == 0;
         Refusal.when(unknown != 0 && !known || name.getBytes().length > LONGEST_NAME, EINVAL);
         if (unknown != 0) {
             throw new NotModelledException("memfd_create with MFD_EXEC or MFD_NOEXEC_SEAL");

@@ -64,7 +64,15 @@ final class Process {
     }
 
     private long capabilities() {
-        return missing.stream().reduce(ALL_CAPABILITIES, (bits, gone) -> bits & ~gone.bit(), (one, _) -> one);
+        return missing.stream().reduce(ALL_CAPABILITIES, (bits, gone) -> bits & ~bit(gone), (one, _) -> one);
+    }
+
+    private static long bit(LinuxCapability capability) {
+        return 1L << switch (capability) {
+            case IPC_LOCK -> 14;
+            case SYS_RAWIO -> 17;
+            case SYS_RESOURCE -> 24;
+        };
     }
 
     private static long kilobytes(long pages) {

@@ -35,7 +35,7 @@ final class Type1 implements Machine.Holder {
     Type1(Machine machine, boolean version2) {
         this.machine = machine;
         this.version2 = version2;
-        this.map = new IovaMap(machine.profile());
+        this.map = new IovaMap(machine);
         Iommu iommu = machine.iommu();
         this.ranges = Iommu.without(0, iommu.lastIova(), iommu.reserved());
         machine.add(this);
@@ -62,7 +62,7 @@ final class Type1 implements Machine.Holder {
 
     /** Newer kernels say with an errno of its own that a range goes beyond the last address. */
     private Errno wrapped() {
-        return machine.profile().atLeast(KernelProfile.V7_2) ? EOVERFLOW : EINVAL;
+        return machine.isAtLeast(KernelProfile.V7_2) ? EOVERFLOW : EINVAL;
     }
 
     private static boolean wraps(long start, long size) {
@@ -89,7 +89,7 @@ final class Type1 implements Machine.Holder {
     }
 
     private CapabilityChain capabilities() {
-        CapabilityChain chain = new CapabilityChain((int) vfio_iommu_type1_info.sizeof(), machine.profile());
+        CapabilityChain chain = new CapabilityChain((int) vfio_iommu_type1_info.sizeof(), machine);
         MemorySegment migration = Argument.allocate(vfio_iommu_type1_info_cap_migration.sizeof());
         vfio_iommu_type1_info_cap_migration.pgsize_bitmap(migration, Iommu.SMALLEST_PAGE);
         vfio_iommu_type1_info_cap_migration.max_dirty_bitmap_size(migration, LARGEST_DIRTY_BITMAP);

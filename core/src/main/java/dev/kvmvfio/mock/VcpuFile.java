@@ -47,7 +47,7 @@ final class VcpuFile extends AnonymousFile {
         super("KVM vCPU " + id);
         this.vm = vm.get();
         this.run = vm.machine().physicalMemory().allocate(KvmFile.VCPU_MMAP_SIZE);
-        this.cpuid = new Cpuid(vm.machine().profile());
+        this.cpuid = new Cpuid(vm.machine());
         this.msrs = new Msrs(cpuid);
         this.processor = new Processor(cpuid, vm.interrupts(), id);
     }

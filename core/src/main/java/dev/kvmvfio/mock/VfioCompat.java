@@ -65,7 +65,7 @@ final class VfioCompat {
         int argsz = vfio_iommu_type1_info.argsz(info);
         Refusal.when(Integer.compareUnsigned(argsz, (int) needed) < 0, EINVAL);
         Ioas ioas = file.compatIoas();
-        CapabilityChain chain = new CapabilityChain((int) info.byteSize(), file.machine().profile());
+        CapabilityChain chain = new CapabilityChain((int) info.byteSize(), file.machine());
         MemorySegment available = Argument.allocate(vfio_iommu_type1_info_dma_avail.sizeof());
         vfio_iommu_type1_info_dma_avail.avail(available, UNLIMITED);
         chain.add(vfio_h.VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL(), available);

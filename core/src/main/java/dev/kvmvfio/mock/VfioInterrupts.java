@@ -63,7 +63,7 @@ final class VfioInterrupts {
 
     /** Whether single MSI-X vectors can be added while others are in use. */
     boolean isDynamic(int index) {
-        return index == MSIX && count(MSIX) > 0 && function.machine().profile().atLeast(KernelProfile.V6_12);
+        return index == MSIX && count(MSIX) > 0 && function.machine().isAtLeast(KernelProfile.V6_12);
     }
 
     /** What a program asks for, checked as far as it can be without looking at the state. */
@@ -275,7 +275,7 @@ final class VfioInterrupts {
 
     /** Older kernels know no more vectors than were enabled at first. */
     private boolean isBeyondVectors(int vector) {
-        return !function.machine().profile().atLeast(KernelProfile.V6_12) && vector >= vectors;
+        return !function.machine().isAtLeast(KernelProfile.V6_12) && vector >= vectors;
     }
 
     private void fire(Request request) {
@@ -343,7 +343,7 @@ final class VfioInterrupts {
     }
 
     private void setNotice(int index, int fd) {
-        Refusal.when(fd < -1 && function.machine().profile().atLeast(KernelProfile.V6_12), EINVAL);
+        Refusal.when(fd < -1 && function.machine().isAtLeast(KernelProfile.V6_12), EINVAL);
         if (fd == -1) {
             notices.remove(index);
         } else if (fd >= 0) {

@@ -84,7 +84,7 @@ final class VfioRegions {
         if (!hasMsiXTable(index) || !isMappable(index)) {
             return;
         }
-        CapabilityChain chain = new CapabilityChain((int) info.byteSize(), function.machine().profile());
+        CapabilityChain chain = new CapabilityChain((int) info.byteSize(), function.machine());
         chain.add(vfio_h.VFIO_REGION_INFO_CAP_MSIX_MAPPABLE(), Argument.allocate(vfio_info_cap_header.sizeof()));
         vfio_region_info.flags(info, vfio_region_info.flags(info) | vfio_h.VFIO_REGION_INFO_FLAG_CAPS());
         if (Integer.compareUnsigned(vfio_region_info.argsz(info), chain.end()) < 0) {
@@ -175,7 +175,7 @@ final class VfioRegions {
         long tableEnd = hasMsiXTable(index)
                 ? tableStart + (long) function.description().msiX().vectors() * MSIX_ENTRY
                 : bar.size();
-        int widest = function.machine().profile().atLeast(KernelProfile.V6_12) ? Long.BYTES : Integer.BYTES;
+        int widest = function.machine().isAtLeast(KernelProfile.V6_12) ? Long.BYTES : Integer.BYTES;
         for (long done = 0; done < bytes.byteSize();) {
             long at = offset + done;
             long left = bytes.byteSize() - done;

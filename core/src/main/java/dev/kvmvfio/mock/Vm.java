@@ -80,7 +80,7 @@ final class Vm {
 
     int createVcpu(long number) {
         // Older kernels look at 32 bits.
-        long id = machine.profile().atLeast(KernelProfile.V6_12) ? number : number & 0xffff_ffffL;
+        long id = machine.isAtLeast(KernelProfile.V6_12) ? number : number & 0xffff_ffffL;
         Refusal.when(id < 0 || id >= MOST_VCPU_IDS, EINVAL);
         Refusal.when(hasVcpu((int) id), EEXIST);
         VcpuFile vcpu = new VcpuFile(this, (int) id);

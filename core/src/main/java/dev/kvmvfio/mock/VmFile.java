@@ -26,7 +26,7 @@ final class VmFile extends AnonymousFile {
 
     static final Ioctls<VmFile> IOCTLS = new Ioctls<>(VmFile.class, ENOTTY)
             .on("KVM_CHECK_EXTENSION", kvm_h.KVM_CHECK_EXTENSION(),
-                    (file, argument) -> KvmCapabilities.of(file.vm.machine().profile(), argument.number()))
+                    (file, argument) -> KvmCapabilities.of(file.vm.machine(), argument.number()))
             .on("KVM_CREATE_VCPU", kvm_h.KVM_CREATE_VCPU(), (file, argument) -> file.vm.createVcpu(argument.number()))
             .on("KVM_CREATE_DEVICE", kvm_h.KVM_CREATE_DEVICE(), kvm_create_device.layout(), VmFile::createDevice)
             .on("KVM_SET_USER_MEMORY_REGION", kvm_h.KVM_SET_USER_MEMORY_REGION(), kvm_userspace_memory_region.layout(),
@@ -115,7 +115,7 @@ final class VmFile extends AnonymousFile {
     }
 
     private long setMemoryRegion2(Argument argument) {
-        Refusal.when(!vm.machine().profile().atLeast(KernelProfile.V6_12), ENOTTY);
+        Refusal.when(!vm.machine().isAtLeast(KernelProfile.V6_12), ENOTTY);
         vm.slots().set(argument.read(0, kvm_userspace_memory_region2.sizeof()));
         return 0;
     }
