@@ -24,7 +24,7 @@ final class Machine {
     private final Condition changed = lock.newCondition();
     /** The threads that wait in a call that a signal ends, and have got none yet. */
     private final Set<Integer> interruptible = new HashSet<>();
-    private final List<MockCpu> cpus = new ArrayList<>();
+    private final List<Guest> guests = new ArrayList<>();
     private final Set<Holder> holders = new LinkedHashSet<>();
     private final List<DmaFault> dmaFaults = new ArrayList<>();
     private final PciBus bus;
@@ -44,6 +44,14 @@ final class Machine {
     interface Holder {
         /** What it holds now, in words; empty when nothing. */
         List<String> held();
+    }
+
+    /** Code that has a thread of its own, which must end before the machine does. */
+    interface Guest {
+        void stop();
+
+        /** Waits for the end of what was stopped. */
+        void join();
     }
 
     KernelProfile profile() {
@@ -107,13 +115,8 @@ final class Machine {
         });
     }
 
-    /** A vCPU's code, whose thread must end before the machine does. */
-    void add(MockCpu cpu) {
-        cpus.add(cpu);
-    }
-
-    List<MockCpu> cpus() {
-        return cpus;
+    void add(Guest guest) {
+        guests.add(guest);
     }
 
     void add(Holder holder) {
@@ -172,6 +175,13 @@ final class Machine {
     void interrupt(int thread) {
         interruptible.remove(thread);
         changed();
+    }
+
+    /** Ends the guests, and then gives the memory back. */
+    void close() {
+        locked(() -> guests.forEach(Guest::stop));
+        guests.forEach(Guest::join);
+        locked(physicalMemory::close);
     }
 
     /** Everything that is not given back yet, in words. */

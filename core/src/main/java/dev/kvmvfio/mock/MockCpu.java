@@ -9,7 +9,6 @@ import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_run;
 import java.lang.foreign.MemorySegment;
 import java.util.function.Consumer;
-import java.util.function.Supplier;
 
 /**
  * What a guest's code can do on a vCPU. The code is Java, given to {@link MockGuest#program}, and goes on while the
@@ -33,157 +32,13 @@ public final class MockCpu {
     private static final long PORT_DATA = PhysicalMemory.PAGE;
 
     private final Vm vm;
-    private final Machine machine;
+    private final GuestThread thread;
     private final MemorySegment run;
-    private final Thread thread;
-    private boolean running;
-    private boolean exited;
-    private boolean stopped;
-    private boolean begun;
-    private Runnable completion;
-    private Throwable failure;
-    private long interruptsSeen;
 
-    MockCpu(Vm vm, String name, MemorySegment run, Consumer<? super MockCpu> program) {
+    MockCpu(Vm vm, GuestThread thread) {
         this.vm = vm;
-        this.machine = vm.machine();
-        this.run = run;
-        this.thread = Thread.ofPlatform().daemon().name("guest of " + name).unstarted(() -> execute(program));
-    }
-
-    /** Unwinds the guest's code when its vCPU is gone. */
-    private static final class Gone extends Error {
-        private static final long serialVersionUID = 1;
-
-        Gone() {
-            super("the vCPU is gone", null, false, false);
-        }
-    }
-
-    private void execute(Consumer<? super MockCpu> program) {
-        try {
-            inGuest(() -> null);
-            program.accept(this);
-            while (true) {
-                halt();
-            }
-        } catch (Gone end) {
-            // The thread ends.
-        } catch (RuntimeException | Error failed) {
-            machine.locked(() -> {
-                failure = failed;
-                machine.changed();
-            });
-        }
-    }
-
-    /** {@code KVM_RUN}: lets the guest's code go on until it exits. */
-    long run() {
-        running = true;
-        try {
-            enter();
-            return 0;
-        } finally {
-            running = false;
-        }
-    }
-
-    boolean hasBegun() {
-        return begun;
-    }
-
-    private void enter() {
-        if (completion != null) {
-            completion.run();
-            completion = null;
-        }
-        VcpuFile.refuseImmediateExit(run);
-        exited = false;
-        if (!begun) {
-            begun = true;
-            thread.start();
-        }
-        machine.changed();
-        while (!exited) {
-            throwFailure();
-            if (stopped) {
-                throw new IllegalStateException("the mock kernel was closed during KVM_RUN");
-            }
-            try {
-                machine.awaitOrInterrupt(Long.MAX_VALUE);
-            } catch (Refusal interrupted) {
-                if (!exited) {
-                    kvm_run.exit_reason(run, kvm_h.KVM_EXIT_INTR());
-                    throw interrupted;
-                }
-            }
-        }
-    }
-
-    private void throwFailure() {
-        if (failure instanceof Error error) {
-            throw error;
-        }
-        if (failure != null) {
-            throw (RuntimeException) failure;
-        }
-    }
-
-    /** The vCPU is gone: its code ends where it is. */
-    void stop() {
-        stopped = true;
-        thread.interrupt();
-        machine.changed();
-    }
-
-    /** Waits for the end of the code of a vCPU that is gone. */
-    void join() {
-        boolean interrupted = false;
-        try {
-            thread.join(10_000);
-        } catch (InterruptedException interruption) {
-            interrupted = true;
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
-        }
-        if (thread.isAlive()) {
-            throw new AssertionError("the " + thread.getName() + " does not end");
-        }
-    }
-
-    /** Does something while the program is in {@code KVM_RUN}. */
-    private <T> T inGuest(Supplier<T> action) {
-        return machine.locked(() -> {
-            awaitRun();
-            return action.get();
-        });
-    }
-
-    private void awaitRun() {
-        while (!running || exited) {
-            pause();
-        }
-    }
-
-    private void pause() {
-        if (stopped) {
-            throw new Gone();
-        }
-        try {
-            machine.await();
-        } catch (Refusal interrupted) {
-            throw new Gone();
-        }
-    }
-
-    /** Leaves to the program and waits until it is back. */
-    private void leave(int reason, Runnable done) {
-        kvm_run.exit_reason(run, reason);
-        completion = done;
-        exited = true;
-        machine.changed();
-        awaitRun();
+        this.thread = thread;
+        this.run = thread.shared();
     }
 
     /**
@@ -195,12 +50,12 @@ public final class MockCpu {
      */
     public void out(int port, int size, int value) {
         checkSize(size, Integer.BYTES);
-        inGuest(() -> {
+        thread.inGuest(() -> {
             refuseChip(true, port);
             if (!vm.ioEventFds().write(true, port, size, truncated(value, size))) {
                 port(kvm_h.KVM_EXIT_IO_OUT(), port, size);
                 put(run.asSlice(PORT_DATA), size, value);
-                leave(kvm_h.KVM_EXIT_IO(), null);
+                thread.leave(kvm_h.KVM_EXIT_IO(), null);
             }
             return null;
         });
@@ -216,10 +71,10 @@ public final class MockCpu {
     public int in(int port, int size) {
         checkSize(size, Integer.BYTES);
         long[] answer = new long[1];
-        inGuest(() -> {
+        thread.inGuest(() -> {
             refuseChip(true, port);
             port(kvm_h.KVM_EXIT_IO_IN(), port, size);
-            leave(kvm_h.KVM_EXIT_IO(), () -> answer[0] = get(run.asSlice(PORT_DATA), size));
+            thread.leave(kvm_h.KVM_EXIT_IO(), () -> answer[0] = get(run.asSlice(PORT_DATA), size));
             return null;
         });
         return (int) answer[0];
@@ -243,7 +98,7 @@ public final class MockCpu {
      */
     public void write(long guestPhysicalAddress, int size, long value) {
         checkAddress(guestPhysicalAddress, size);
-        inGuest(() -> {
+        thread.inGuest(() -> {
             MemorySegment bytes = Argument.allocate(Long.BYTES);
             put(bytes, size, value);
             if (vm.slots().write(guestPhysicalAddress, bytes.asSlice(0, size))) {
@@ -253,7 +108,7 @@ public final class MockCpu {
             if (!vm.ioEventFds().write(false, guestPhysicalAddress, size, truncated(value, size))) {
                 MemorySegment mmio = mmio(guestPhysicalAddress, size, true);
                 MemorySegment.copy(bytes, 0, kvm_run.mmio.data(mmio), 0, Long.BYTES);
-                leave(kvm_h.KVM_EXIT_MMIO(), null);
+                thread.leave(kvm_h.KVM_EXIT_MMIO(), null);
             }
             return null;
         });
@@ -268,7 +123,7 @@ public final class MockCpu {
      */
     public long read(long guestPhysicalAddress, int size) {
         checkAddress(guestPhysicalAddress, size);
-        return inGuest(() -> {
+        return thread.inGuest(() -> {
             MemorySegment memory = vm.slots().read(guestPhysicalAddress, size);
             if (memory != null) {
                 return get(memory, size);
@@ -276,7 +131,7 @@ public final class MockCpu {
             refuseChip(false, guestPhysicalAddress);
             MemorySegment mmio = mmio(guestPhysicalAddress, size, false);
             long[] answer = new long[1];
-            leave(kvm_h.KVM_EXIT_MMIO(), () -> answer[0] = get(kvm_run.mmio.data(mmio), size));
+            thread.leave(kvm_h.KVM_EXIT_MMIO(), () -> answer[0] = get(kvm_run.mmio.data(mmio), size));
             return answer[0];
         });
     }
@@ -302,18 +157,7 @@ public final class MockCpu {
      * has come since the last halt.
      */
     public void halt() {
-        inGuest(() -> {
-            if (!vm.interrupts().exists()) {
-                leave(kvm_h.KVM_EXIT_HLT(), null);
-                return null;
-            }
-            while (vm.interrupts().arrived() == interruptsSeen) {
-                pause();
-            }
-            interruptsSeen = vm.interrupts().arrived();
-            awaitRun();
-            return null;
-        });
+        thread.halt();
     }
 
     /** Meets a triple fault. */
@@ -329,9 +173,9 @@ public final class MockCpu {
      * @param fill writes what the exit tells into {@code struct kvm_run}, as the kernel would
      */
     public void exit(int reason, Consumer<? super MemorySegment> fill) {
-        inGuest(() -> {
+        thread.inGuest(() -> {
             fill.accept(run);
-            leave(reason, null);
+            thread.leave(reason, null);
             return null;
         });
     }

@@ -34,7 +34,7 @@ public final class MockGuest {
             if (file == null) {
                 throw new IllegalArgumentException("there is no vCPU " + vcpu);
             }
-            file.program(code);
+            file.program(thread -> code.accept(new MockCpu(vm, thread)));
         });
     }
 

@@ -254,9 +254,7 @@ public final class MockKernel extends ObservedKernel implements AutoCloseable {
     @Override
     public void close() {
         List<String> leaks = leaks();
-        machine.locked(() -> machine.cpus().forEach(MockCpu::stop));
-        machine.cpus().forEach(MockCpu::join);
-        machine.locked(machine.physicalMemory()::close);
+        machine.close();
         if (!leaks.isEmpty()) {
             throw new AssertionError("left behind on the mock kernel:\n  " + String.join("\n  ", leaks));
         }

@@ -39,7 +39,7 @@ final class VcpuFile extends AnonymousFile {
     private final Msrs msrs;
     private final Processor processor;
     private MemorySegment shared;
-    private MockCpu cpu;
+    private GuestThread guest;
     private boolean busy;
     private long tscOffset;
 
@@ -53,17 +53,17 @@ final class VcpuFile extends AnonymousFile {
     }
 
     /** Gives the vCPU the code of its guest. */
-    void program(Consumer<? super MockCpu> program) {
-        if (cpu != null) {
+    void program(Consumer<? super GuestThread> program) {
+        if (guest != null) {
             throw new IllegalStateException(name() + " has a program already");
         }
-        cpu = new MockCpu(vm, name(), shared(), program);
-        vm.machine().add(cpu);
+        guest = new GuestThread(vm, name(), shared(), program);
+        vm.machine().add(guest);
     }
 
     /** Whether guest code has run, so that its APIC takes interrupts. */
     boolean hasProgram() {
-        return cpu != null;
+        return guest != null;
     }
 
     /** {@code struct kvm_run} and the page behind it. */
@@ -93,12 +93,12 @@ final class VcpuFile extends AnonymousFile {
             awaitStart();
         }
         processor.takePriority(kvm_run.cr8(shared()));
-        if (cpu == null) {
+        if (guest == null) {
             refuseImmediateExit(shared);
             throw new NotModelledException("KVM_RUN of " + name()
                     + ", which has no program (kernel.guest(vm).program(id, cpu -> …) gives it one),");
         }
-        return cpu.run();
+        return guest.run();
     }
 
     /** Another vCPU's start-up message is not modelled, so only a signal ends this. */
@@ -114,7 +114,7 @@ final class VcpuFile extends AnonymousFile {
     }
 
     private long setCpuid(Argument argument) {
-        if (cpu != null && cpu.hasBegun()) {
+        if (guest != null && guest.hasBegun()) {
             throw new NotModelledException("KVM_SET_CPUID2 of a vCPU that has run");
         }
         return cpuid.set(argument);
@@ -171,8 +171,8 @@ final class VcpuFile extends AnonymousFile {
 
     @Override
     void release() {
-        if (cpu != null) {
-            cpu.stop();
+        if (guest != null) {
+            guest.stop();
         }
         run.put();
         vm.put();
