@@ -1,6 +1,6 @@
 package dev.kvmvfio.mock;
 
-import java.util.Collection;
+import java.util.List;
 
 /**
  * A device's configuration space as {@code vfio-pci} shows it: a standard header, a list of capabilities, and which
@@ -27,38 +27,44 @@ final class ConfigSpace {
     private static final int MSIX = 0x70;
     private static final int EXPRESS = 0x80;
 
+    private final List<Bar.Spec> bars;
     private final byte[] initial;
     private final byte[] writable;
     private final byte[] content;
     private int lastCapability = CAPABILITIES;
 
-    ConfigSpace(MockDevice device, Collection<Bar.Spec> bars) {
-        int size = device.isExpress() ? EXPRESS_SIZE : CONVENTIONAL_SIZE;
+    ConfigSpace(PciDescription device) {
+        bars = device.bars();
+        int size = device.express() ? EXPRESS_SIZE : CONVENTIONAL_SIZE;
         initial = new byte[size];
         writable = new byte[size];
         content = new byte[size];
-        put(0x00, 2, device.vendor());
-        put(0x02, 2, device.deviceId());
-        put(0x08, 1, device.revision());
-        put(0x09, 3, device.classCode());
-        put(0x2c, 2, device.subsystemVendor());
-        put(0x2e, 2, device.subsystemId());
-        put(INTERRUPT_PIN, 1, device.hasIntx() ? 1 : 0);
+        putIdentity(device.identity());
+        put(INTERRUPT_PIN, 1, device.interrupts().intx() ? 1 : 0);
         allow(COMMAND, 2, 0xffff);
         allow(0x0c, 2, 0xffff);
         allow(INTERRUPT_LINE, 1, 0xff);
         bars.forEach(this::addBar);
         addPowerManagement();
-        if (device.msiVectors() > 0) {
-            addMsi(device.msiVectors());
+        if (device.interrupts().msiVectors() > 0) {
+            addMsi(device.interrupts().msiVectors());
         }
-        if (device.msiX() != null) {
-            addMsiX(device.msiX());
+        if (device.interrupts().msiX() != null) {
+            addMsiX(device.interrupts().msiX());
         }
-        if (device.isExpress()) {
-            addExpress(device.hasReset());
+        if (device.express()) {
+            addExpress(device.reset());
         }
-        open(bars);
+        open();
+    }
+
+    private void putIdentity(PciDescription.Identity identity) {
+        put(0x00, 2, identity.vendor());
+        put(0x02, 2, identity.device());
+        put(0x08, 1, identity.revision());
+        put(0x09, 3, identity.classCode());
+        put(0x2c, 2, identity.subsystemVendor());
+        put(0x2e, 2, identity.subsystem());
     }
 
     private void put(int offset, int size, long value) {
@@ -102,7 +108,7 @@ final class ConfigSpace {
         allow(MSI + 12, 2, 0xffff);
     }
 
-    private void addMsiX(MockDevice.MsiX msiX) {
+    private void addMsiX(PciDescription.MsiX msiX) {
         addCapability(0x11, MSIX);
         put(MSIX + 2, 2, msiX.vectors() - 1);
         put(MSIX + 4, 4, msiX.offset() | msiX.bar());
@@ -118,7 +124,7 @@ final class ConfigSpace {
     }
 
     /** What the driver does when a device is opened: BARs on, bus mastering off, everything else as after power-on. */
-    void open(Collection<Bar.Spec> bars) {
+    void open() {
         System.arraycopy(initial, 0, content, 0, initial.length);
         boolean io = bars.stream().anyMatch(Bar.Spec::io);
         boolean memory = bars.stream().anyMatch(bar -> !bar.io());

@@ -13,11 +13,13 @@ import java.util.List;
  */
 final class Container {
     private final Machine machine;
+    private final Iommu iommu;
     private final List<VfioGroup> groups = new ArrayList<>();
     private Type1 type1;
 
-    Container(Machine machine) {
+    Container(Machine machine, Iommu iommu) {
         this.machine = machine;
+        this.iommu = iommu;
     }
 
     /** The IOMMU driver, or null before {@code VFIO_SET_IOMMU} and after the last group left. */
@@ -51,7 +53,7 @@ final class Container {
         }
         boolean version2 = type == vfio_h.VFIO_TYPE1v2_IOMMU();
         Refusal.when(!version2 && type != vfio_h.VFIO_TYPE1_IOMMU(), EINVAL);
-        Type1 driver = new Type1(machine, version2);
+        Type1 driver = new Type1(machine, iommu, version2);
         try {
             groups.forEach(group -> driver.attach(group.iommuGroup()));
         } catch (Refusal refused) {

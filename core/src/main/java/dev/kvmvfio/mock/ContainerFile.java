@@ -31,9 +31,9 @@ final class ContainerFile extends OpenFile {
 
     private final Container container;
 
-    ContainerFile(Machine machine) {
+    ContainerFile(Machine machine, Iommu iommu) {
         super("/dev/vfio/vfio");
-        this.container = new Container(machine);
+        this.container = new Container(machine, iommu);
     }
 
     Container container() {

@@ -59,7 +59,7 @@ final class DeviceFile extends OpenFile implements KvmVfio.VfioFile {
         super(name);
         this.device = device;
         this.machine = device.function().machine();
-        this.regions = new VfioRegions(device.function());
+        this.regions = new VfioRegions(device);
         this.ofGroup = ofGroup;
         device.addFile();
     }
@@ -228,7 +228,7 @@ final class DeviceFile extends OpenFile implements KvmVfio.VfioFile {
     }
 
     private long reset(Argument argument) {
-        Refusal.when(!device.function().description().hasReset(), EINVAL);
+        Refusal.when(!device.function().description().reset(), EINVAL);
         device.function().reset();
         return 0;
     }

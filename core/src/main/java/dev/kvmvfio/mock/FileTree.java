@@ -5,6 +5,7 @@ import static dev.kvmvfio.kernel.Errno.ELOOP;
 import static dev.kvmvfio.kernel.Errno.ENOENT;
 import static dev.kvmvfio.kernel.Errno.ENOTDIR;
 
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.Deque;
@@ -37,10 +38,30 @@ final class FileTree {
 
     /** A character device; {@code opener} is what its driver does in {@code open}. */
     record DeviceNode(int major, int minor, Supplier<OpenFile> opener) implements Node {
+        private static final int MISC_MAJOR = 10;
+
+        /** One of those that have no major number of their own. */
+        static DeviceNode misc(int minor, Supplier<OpenFile> opener) {
+            return new DeviceNode(MISC_MAJOR, minor, opener);
+        }
     }
 
     /** A node and the path that leads to it without links. */
     record Found(Node node, String path) {
+    }
+
+    /** A file that is only read; its content ends in a new line. */
+    static Text text(Supplier<String> content) {
+        return new Text(() -> (content.get() + "\n").getBytes(StandardCharsets.UTF_8), null);
+    }
+
+    static Text text(String content) {
+        return text(() -> content);
+    }
+
+    /** A file that is only written. */
+    static Text store(Consumer<String> action) {
+        return new Text(() -> new byte[0], action);
     }
 
     /** Adds a node and the folders on the way to it. */

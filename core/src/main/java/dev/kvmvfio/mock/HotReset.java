@@ -26,12 +26,11 @@ final class HotReset {
     HotReset(VfioDevice device) {
         this.machine = device.function().machine();
         this.device = device;
-        this.bus = machine.bus().functions().stream()
-                .filter(function -> function.busName().equals(device.function().busName())).toList();
+        this.bus = device.driver().onBusOf(device.function());
     }
 
     private void requireBridge() {
-        Refusal.when(!device.function().description().isBehindBridge(), ENODEV);
+        Refusal.when(!device.function().description().behindBridge(), ENODEV);
     }
 
     long getInfo(Argument argument) {
@@ -83,10 +82,11 @@ final class HotReset {
     /** What a device is to the program that opened this one by its own node. */
     private int owner(PciFunction function) {
         IommufdFile owner = device.iommufdDevice().file();
-        if (function.vfio() == null) {
+        VfioDevice other = device.driver().device(function);
+        if (other == null) {
             return vfio_h.VFIO_PCI_DEVID_NOT_OWNED();
         }
-        IommufdDevice bound = function.vfio().iommufdDevice();
+        IommufdDevice bound = other.iommufdDevice();
         if (bound != null && bound.file() == owner) {
             return bound.id();
         }
@@ -104,10 +104,10 @@ final class HotReset {
         requireBridge();
         Refusal.when(wrongKind, EINVAL);
         if (count == 0) {
-            reset(function -> owner(function) != vfio_h.VFIO_PCI_DEVID_NOT_OWNED());
+            reset(other -> owner(other.function()) != vfio_h.VFIO_PCI_DEVID_NOT_OWNED());
         } else {
             List<VfioGroup> groups = groups(argument, count);
-            reset(function -> groups.contains(function.vfio().group()));
+            reset(other -> groups.contains(other.group()));
         }
         return 0;
     }
@@ -126,8 +126,11 @@ final class HotReset {
         return groups;
     }
 
-    private void reset(Predicate<PciFunction> owned) {
-        Refusal.when(bus.stream().anyMatch(function -> function.vfio() == null || !owned.test(function)), EINVAL);
+    private void reset(Predicate<VfioDevice> owned) {
+        for (PciFunction function : bus) {
+            VfioDevice other = device.driver().device(function);
+            Refusal.when(other == null || !owned.test(other), EINVAL);
+        }
         bus.forEach(PciFunction::reset);
     }
 }

@@ -65,7 +65,7 @@ final class Ioas extends IommufdObject implements Machine.Holder {
     }
 
     void reserveFor(IommufdDevice device) {
-        reserve(device, file().machine().iommu().reserved());
+        reserve(device, file().iommu().reserved());
     }
 
     void unreserveFor(IommufdDevice device) {
@@ -83,7 +83,7 @@ final class Ioas extends IommufdObject implements Machine.Holder {
     /** Fills a page table with everything that is mapped, which pins it. */
     void addTable(Hwpt table) {
         checkAlignment(Iommu.SMALLEST_PAGE);
-        reserve(table, List.of(new Iommu.Range(file().machine().iommu().lastIova() + 1, LAST)));
+        reserve(table, List.of(new Iommu.Range(file().iommu().lastIova() + 1, LAST)));
         try {
             pin(List.copyOf(map.areas()));
         } catch (Refusal refused) {

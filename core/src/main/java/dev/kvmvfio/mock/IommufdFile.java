@@ -16,14 +16,16 @@ import java.util.TreeMap;
 /** {@code /dev/iommu}: numbered objects that form a graph, and the devices that are bound here. */
 final class IommufdFile extends OpenFile {
     private final Machine machine;
+    private final Iommu iommu;
     private final TreeMap<Integer, IommufdObject> objects = new TreeMap<>();
     private final Map<IommuGroup, IommufdGroup> groups = new HashMap<>();
     private Pages.Accounting accounting = Pages.Accounting.USER;
     private Ioas compatIoas;
 
-    IommufdFile(Machine machine) {
+    IommufdFile(Machine machine, Iommu iommu) {
         super("/dev/iommu");
         this.machine = machine;
+        this.iommu = iommu;
     }
 
     /** The iommufd behind a number, for a call that takes one. */
@@ -49,6 +51,10 @@ final class IommufdFile extends OpenFile {
 
     Machine machine() {
         return machine;
+    }
+
+    Iommu iommu() {
+        return iommu;
     }
 
     Pages.Accounting accounting() {
@@ -126,7 +132,7 @@ final class IommufdFile extends OpenFile {
     /** Makes a device this iommufd's own, and with it the device's group. */
     IommufdDevice bind(PciFunction function) {
         IommuGroup group = function.group();
-        Refusal.when(!machine.iommu().isSafe(), EPERM);
+        Refusal.when(!iommu.isSafe(), EPERM);
         group.share(this);
         return add(new IommufdDevice(this, function, groups.computeIfAbsent(group, IommufdGroup::new)));
     }

@@ -16,7 +16,6 @@ import java.util.function.Supplier;
 final class Machine {
     private final KernelProfile profile;
     private final Process process;
-    private final Iommu iommu;
     private final UserMemory userMemory;
     private final PhysicalMemory physicalMemory = new PhysicalMemory();
     private final HugePagePool hugePagePool;
@@ -27,17 +26,12 @@ final class Machine {
     private final List<Guest> guests = new ArrayList<>();
     private final Set<Holder> holders = new LinkedHashSet<>();
     private final List<DmaFault> dmaFaults = new ArrayList<>();
-    private final PciBus bus;
-    private final HostFiles hostFiles;
 
-    Machine(MockHost host) {
-        this.profile = host.profile();
-        this.process = host.process();
-        this.iommu = host.iommu();
+    Machine(KernelProfile profile, Process process, HugePagePool hugePagePool) {
+        this.profile = profile;
+        this.process = process;
         this.userMemory = new UserMemory(process.addressSpace());
-        this.hugePagePool = new HugePagePool(host.hugePages());
-        this.bus = new PciBus(this, host.devices());
-        this.hostFiles = new HostFiles(this, host);
+        this.hugePagePool = hugePagePool;
     }
 
     /** Something that a program must give back before it ends. */
@@ -81,18 +75,6 @@ final class Machine {
 
     HugePagePool hugePagePool() {
         return hugePagePool;
-    }
-
-    Iommu iommu() {
-        return iommu;
-    }
-
-    PciBus bus() {
-        return bus;
-    }
-
-    HostFiles hostFiles() {
-        return hostFiles;
     }
 
     List<DmaFault> dmaFaults() {

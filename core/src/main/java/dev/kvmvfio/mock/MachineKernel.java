@@ -15,14 +15,16 @@ final class MachineKernel implements Kernel {
     private static final int NO_DESCRIPTOR = -1;
 
     private final Machine machine;
+    private final HostFiles hostFiles;
 
-    MachineKernel(Machine machine) {
+    MachineKernel(Machine machine, HostFiles hostFiles) {
         this.machine = machine;
+        this.hostFiles = hostFiles;
     }
 
     @Override
     public int open(String path, int flags) {
-        return machine.files().install(machine.hostFiles().open(path, flags));
+        return machine.files().install(hostFiles.open(path, flags));
     }
 
     @Override
@@ -178,19 +180,19 @@ final class MachineKernel implements Kernel {
 
     @Override
     public int list(String path, List<String> names) {
-        names.addAll(machine.hostFiles().tree().folder(path).children().keySet());
+        names.addAll(hostFiles.tree().folder(path).children().keySet());
         return 0;
     }
 
     @Override
     public int readlink(String path, StringBuilder target) {
-        target.append(machine.hostFiles().tree().link(path));
+        target.append(hostFiles.tree().link(path));
         return 0;
     }
 
     @Override
     public long deviceNumber(String path) {
-        return machine.hostFiles().tree().find(path, true).node() instanceof FileTree.DeviceNode node
+        return hostFiles.tree().find(path, true).node() instanceof FileTree.DeviceNode node
                 ? (long) node.major() << 32 | node.minor()
                 : 0;
     }
@@ -208,7 +210,7 @@ final class MachineKernel implements Kernel {
 
     @Override
     public int access(String path) {
-        return machine.hostFiles().access(path);
+        return hostFiles.access(path);
     }
 
     /** Keeps a file open during a call, as another thread may close its number meanwhile. */

@@ -1,7 +1,6 @@
 package dev.kvmvfio.mock;
 
 import java.util.ArrayList;
-import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -21,7 +20,6 @@ public final class MockDevice {
     private static final int SMALLEST_BAR = 16;
     private static final int MOST_MSI = 32;
     private static final int MOST_MSIX = 2048;
-    private static final int MSIX_ENTRY = 16;
 
     private final String address;
     private final KernelProfile profile;
@@ -35,12 +33,12 @@ public final class MockDevice {
     private Integer group;
     private Integer vfioIndex;
     private boolean driverGiven;
-    private String driver = MockHost.VFIO_DRIVER;
+    private String driver = VfioPci.NAME;
     private final List<String> disks = new ArrayList<>();
     private final List<String> networkLinks = new ArrayList<>();
     private boolean intx = true;
     private int msiVectors;
-    private MsiX msiX;
+    private PciDescription.MsiX msiX;
     private boolean express = true;
     private boolean behindBridge;
     private boolean reset = true;
@@ -51,17 +49,6 @@ public final class MockDevice {
                 "\"%s\" is no PCI address: write it like 0000:6a:01.0, in lower case", address);
         this.address = address;
         this.profile = profile;
-    }
-
-    /** Where the MSI-X table is. */
-    record MsiX(int vectors, int bar, int offset) {
-        int pendingOffset() {
-            return offset + vectors * MSIX_ENTRY;
-        }
-
-        private int end() {
-            return pendingOffset() + (vectors + 63) / 64 * Long.BYTES;
-        }
     }
 
     private static void require(boolean condition, String message, Object... arguments) {
@@ -302,7 +289,7 @@ public final class MockDevice {
                 vectors);
         Bar.Spec holder = bars.get(bar);
         require(holder != null && !holder.io(), "%s has no memory BAR %d for its MSI-X table", address, bar);
-        MsiX table = new MsiX(vectors, bar, offset);
+        PciDescription.MsiX table = new PciDescription.MsiX(vectors, bar, offset);
         require(offset >= 0 && offset % Long.BYTES == 0 && table.end() <= holder.size(),
                 "the MSI-X table of %s does not fit into BAR %d at 0x%x", address, bar, offset);
         msiX = table;
@@ -366,35 +353,6 @@ public final class MockDevice {
         return address;
     }
 
-    int vendor() {
-        return vendor;
-    }
-
-    int deviceId() {
-        return deviceId;
-    }
-
-    int subsystemVendor() {
-        return subsystemVendor;
-    }
-
-    int subsystemId() {
-        return subsystemId;
-    }
-
-    int classCode() {
-        return classCode;
-    }
-
-    int revision() {
-        return revision;
-    }
-
-    /** The group's number, or null for any that is free. */
-    Integer group() {
-        return group;
-    }
-
     /** The number in {@code vfioN}, or null for any that is free. */
     Integer vfioIndex() {
         return vfioIndex;
@@ -408,44 +366,20 @@ public final class MockDevice {
         return driver;
     }
 
-    List<String> disks() {
-        return disks;
-    }
-
-    List<String> networkLinks() {
-        return networkLinks;
-    }
-
-    Collection<Bar.Spec> bars() {
-        return bars.values();
-    }
-
-    boolean hasIntx() {
-        return intx;
-    }
-
-    int msiVectors() {
-        return msiVectors;
-    }
-
-    /** The MSI-X table, or null. */
-    MsiX msiX() {
-        return msiX;
-    }
-
     boolean isBehindBridge() {
         return behindBridge;
     }
 
-    boolean isExpress() {
-        return express;
+    VfioPci.Description describeForVfio() {
+        return new VfioPci.Description(vfioIndex, needsVm);
     }
 
-    boolean hasReset() {
-        return reset;
-    }
-
-    boolean wantsVm() {
-        return needsVm;
+    PciDescription describe() {
+        return new PciDescription(address,
+                new PciDescription.Identity(vendor, deviceId, subsystemVendor, subsystemId, classCode, revision), group,
+                new PciDescription.Driver(driver, List.copyOf(disks), List.copyOf(networkLinks)),
+                List.copyOf(bars.values()), new PciDescription.Interrupts(intx, msiVectors, msiX), express,
+                behindBridge,
+                reset);
     }
 }

@@ -3,6 +3,7 @@ package dev.kvmvfio.mock;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.HugePages;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.EnumMap;
 import java.util.EnumSet;
 import java.util.HashMap;
@@ -13,6 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
 
 /**
  * The description of a host, from which {@link #start()} makes a {@link MockKernel}. What cannot be is refused in words
@@ -22,7 +24,6 @@ import java.util.function.Consumer;
  * <p><b>Thread-safety:</b> for one thread.
  */
 public final class MockHost {
-    static final String VFIO_DRIVER = "vfio-pci";
     private static final int FEWEST_BITS = 32;
     private static final int MOST_BITS = 57;
     private static final int USUAL_BITS = 39;
@@ -36,7 +37,7 @@ public final class MockHost {
     private final Set<String> missingNodes = new LinkedHashSet<>();
     private final Map<HugePages, Integer> hugePages = new EnumMap<>(HugePages.class);
     private final Map<String, String> files = new LinkedHashMap<>();
-    private boolean iommu = true;
+    private boolean hasIommu = true;
     private int addressBits = USUAL_BITS;
     private boolean isolatesInterrupts = true;
     private boolean unsafeInterrupts;
@@ -70,7 +71,7 @@ public final class MockHost {
      * @return this
      */
     public MockHost withoutIommu() {
-        iommu = false;
+        hasIommu = false;
         return this;
     }
 
@@ -226,16 +227,37 @@ public final class MockHost {
         checkDrivers();
         checkNames();
         checkBuses();
-        return new MockKernel(new Machine(this));
+        Machine machine = new Machine(profile, new Process(missing, memlock), new HugePagePool(hugePages));
+        Iommu iommu = new Iommu(hasIommu, (1L << addressBits) - 1, List.copyOf(reserved), isolatesInterrupts,
+                unsafeInterrupts);
+        PciBus bus = new PciBus(machine, iommu, devices.values().stream().map(MockDevice::describe).toList());
+        VfioPci vfio = new VfioPci(machine, bus, devices.values().stream()
+                .collect(Collectors.toMap(MockDevice::address, MockDevice::describeForVfio)));
+        bus.register(VfioPci.NAME, vfio);
+        bindDrivers(bus);
+        List<FileSource> sources = List.of(new ProcFiles(machine), new PciFiles(bus, iommu), new KvmFiles(machine),
+                new IommufdFiles(machine, iommu), new VfioFiles(machine, iommu, vfio), this::addFiles);
+        return new MockKernel(machine, bus, new HostFiles(sources, permissions, missingNodes));
+    }
+
+    private void bindDrivers(PciBus bus) {
+        // Those with a name of their own first, so that no other takes it.
+        devices.values().stream().sorted(Comparator.comparing(device -> device.vfioIndex() == null))
+                .filter(device -> device.driver() != null && (hasIommu || !device.driver().equals(VfioPci.NAME)))
+                .forEach(device -> bus.bind(bus.function(device.address()), device.driver()));
+    }
+
+    private void addFiles(FileTree tree) {
+        files.forEach((path, text) -> tree.add(path, FileTree.text(text)));
     }
 
     private void checkDrivers() {
         for (MockDevice device : devices.values()) {
-            if (!iommu && device.isDriverGiven() && VFIO_DRIVER.equals(device.driver())) {
+            if (!hasIommu && device.isDriverGiven() && VfioPci.NAME.equals(device.driver())) {
                 throw new IllegalArgumentException(
                         device.address() + " is bound to vfio-pci, which takes no device without an IOMMU");
             }
-            if (device.vfioIndex() != null && !VFIO_DRIVER.equals(device.driver())) {
+            if (device.vfioIndex() != null && !VfioPci.NAME.equals(device.driver())) {
                 throw new IllegalArgumentException(
                         device.address() + " has a node of vfio-pci, but that driver has it not");
             }
@@ -261,37 +283,5 @@ public final class MockHost {
                         "bus " + bus + " is behind a bridge for one device, and for another not");
             }
         }
-    }
-
-    KernelProfile profile() {
-        return profile;
-    }
-
-    List<MockDevice> devices() {
-        return List.copyOf(devices.values());
-    }
-
-    Iommu iommu() {
-        return new Iommu(iommu, (1L << addressBits) - 1, List.copyOf(reserved), isolatesInterrupts, unsafeInterrupts);
-    }
-
-    Process process() {
-        return new Process(missing, memlock);
-    }
-
-    Map<HugePages, Integer> hugePages() {
-        return hugePages;
-    }
-
-    Map<String, Errno> permissions() {
-        return permissions;
-    }
-
-    Map<String, String> files() {
-        return files;
-    }
-
-    Set<String> missingNodes() {
-        return missingNodes;
     }
 }

@@ -42,11 +42,13 @@ public final class MockKernel extends ObservedKernel implements AutoCloseable {
             "access", "tgkill");
 
     private final Machine machine;
+    private final PciBus bus;
     private final Recorder recorder;
 
-    MockKernel(Machine machine) {
-        super(new MachineKernel(machine));
+    MockKernel(Machine machine, PciBus bus, HostFiles hostFiles) {
+        super(new MachineKernel(machine, hostFiles));
         this.machine = machine;
+        this.bus = bus;
         this.recorder = new Recorder(machine::pause);
     }
 
@@ -223,7 +225,7 @@ public final class MockKernel extends ObservedKernel implements AutoCloseable {
      * @throws IllegalArgumentException when the host has no such device
      */
     public PciEndpoint endpoint(String address) {
-        PciFunction function = machine.bus().function(address);
+        PciFunction function = bus.function(address);
         if (function == null) {
             throw new IllegalArgumentException("the host has no device at " + address);
         }

@@ -5,55 +5,43 @@ import static dev.kvmvfio.kernel.Errno.EINVAL;
 import static dev.kvmvfio.kernel.Errno.ENODEV;
 
 import java.util.Collection;
-import java.util.LinkedHashMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 
 /** The devices of the machine, their groups, and which driver has which. */
 final class PciBus {
-    /** Drivers that leave a device's DMA alone, and so do not stand in the way of a group's other user. */
-    private static final Set<String> HARMLESS = Set.of("pci-stub", "pcieport");
-
     private final Machine machine;
     private final Map<String, PciFunction> functions = new TreeMap<>();
     private final Map<Integer, IommuGroup> groups = new TreeMap<>();
-    private final Map<IommuGroup, VfioGroup> vfioGroups = new LinkedHashMap<>();
+    private final Map<String, PciDriver> registered = new HashMap<>();
 
-    PciBus(Machine machine, List<MockDevice> devices) {
+    /** A bus whose devices have no drivers yet. */
+    PciBus(Machine machine, Iommu iommu, List<PciDescription> devices) {
         this.machine = machine;
-        devices.stream().filter(device -> device.group() != null).forEach(this::add);
-        devices.stream().filter(device -> device.group() == null).forEach(this::add);
-        // Those with a name of their own first, so that no other takes it.
-        devices.stream().filter(device -> device.vfioIndex() != null).forEach(this::bindAtStart);
-        devices.stream().filter(device -> device.vfioIndex() == null).forEach(this::bindAtStart);
+        devices.stream().filter(device -> device.group() != null).forEach(device -> add(device, iommu));
+        devices.stream().filter(device -> device.group() == null).forEach(device -> add(device, iommu));
     }
 
-    private void add(MockDevice device) {
-        functions.put(device.address(),
-                new PciFunction(machine, device, machine.iommu().present() ? group(device) : null));
+    private void add(PciDescription device, Iommu iommu) {
+        functions.put(device.address(), new PciFunction(machine, device, iommu.present() ? group(device) : null));
     }
 
-    private IommuGroup group(MockDevice device) {
+    private IommuGroup group(PciDescription device) {
         int number = device.group() == null ? lowestFree(groups.keySet()) : device.group();
         return groups.computeIfAbsent(number, IommuGroup::new);
     }
 
-    private static int lowestFree(Collection<Integer> used) {
+    static int lowestFree(Collection<Integer> used) {
         int number = 0;
         while (used.contains(number)) {
             number++;
         }
         return number;
-    }
-
-    private void bindAtStart(MockDevice device) {
-        boolean impossible = !machine.iommu().present() && MockHost.VFIO_DRIVER.equals(device.driver());
-        if (device.driver() != null && !impossible) {
-            bind(functions.get(device.address()), device.driver());
-        }
     }
 
     Collection<PciFunction> functions() {
@@ -64,68 +52,38 @@ final class PciBus {
         return groups.values();
     }
 
-    Collection<VfioGroup> vfioGroups() {
-        return vfioGroups.values();
-    }
-
     /** The device at an address, or null. */
     PciFunction function(String address) {
         return functions.get(address);
     }
 
-    List<VfioDevice> vfioDevices() {
-        return functions.values().stream().map(PciFunction::vfio).filter(Objects::nonNull).toList();
+    /** Adds a driver that is not the host's own for any device: it takes those alone that it is given. */
+    void register(String name, PciDriver driver) {
+        registered.put(name, driver);
+    }
+
+    /** The names of all drivers that there are. */
+    Set<String> drivers() {
+        Set<String> names = new TreeSet<>(registered.keySet());
+        functions.values().stream().map(function -> function.description().driver().name())
+                .filter(Objects::nonNull).forEach(names::add);
+        return names;
+    }
+
+    private PciDriver driver(String name) {
+        return registered.getOrDefault(name, new HostDriver(name));
     }
 
     void bind(PciFunction function, String driver) {
-        if (driver.equals(MockHost.VFIO_DRIVER)) {
-            Refusal.when(function.group() == null, EINVAL);
-            register(function);
-        } else if (function.group() != null && !HARMLESS.contains(driver)) {
-            function.group().useByHost();
-        }
-        function.setDriver(driver);
-    }
-
-    private void register(PciFunction function) {
-        VfioGroup group = vfioGroups.computeIfAbsent(function.group(), found -> new VfioGroup(machine, found));
-        Integer wanted = function.description().vfioIndex();
-        List<Integer> used = vfioDevices().stream().map(VfioDevice::index).toList();
-        int index = wanted == null || used.contains(wanted) ? lowestFree(used) : wanted;
-        VfioDevice device = new VfioDevice(function, group, index);
-        group.devices().add(device);
-        function.setVfio(device);
-    }
-
-    void unbind(PciFunction function) {
-        if (function.vfio() != null) {
-            unregister(function.vfio());
-        } else if (function.group() != null && !HARMLESS.contains(function.driver())) {
-            function.group().release();
-        }
-        function.setDriver(null);
-    }
-
-    private void unregister(VfioDevice device) {
-        if (device.hasFiles()) {
-            throw new NotModelledException("taking the driver from " + device.function() + ", which is in use and would"
-                    + " make the caller wait until it is closed,");
-        }
-        VfioGroup group = device.group();
-        group.devices().remove(device);
-        if (group.devices().isEmpty()) {
-            vfioGroups.remove(group.iommuGroup());
-            group.die();
-        }
-        device.function().setVfio(null);
-        machine.remove(device);
+        function.setDriver(driver, driver(driver).bind(function));
     }
 
     /** What a write to {@code unbind} of a driver does. */
     void unbindBySysfs(String address, String driver) {
         PciFunction function = functions.get(address);
         Refusal.when(function == null || !driver.equals(function.driver()), ENODEV);
-        unbind(function);
+        driver(driver).unbind(function);
+        function.setDriver(null, PciClient.NONE);
     }
 
     /** What a write to {@code bind} of a driver does. */
@@ -146,11 +104,11 @@ final class PciBus {
     }
 
     /** The driver that would take a device: the one that is asked for, or its own. */
-    private static String match(PciFunction function) {
+    private String match(PciFunction function) {
         if (function.driverOverride() != null) {
             return function.driverOverride();
         }
-        String own = function.description().driver();
-        return MockHost.VFIO_DRIVER.equals(own) ? null : own;
+        String own = function.description().driver().name();
+        return registered.containsKey(own) ? null : own;
     }
 }

@@ -7,23 +7,23 @@ import java.util.TreeMap;
 /** A PCI device: what the hardware is, and which driver has it. */
 final class PciFunction {
     private final Machine machine;
-    private final MockDevice description;
+    private final PciDescription description;
     private final IommuGroup group;
     private final ConfigSpace config;
     private final Map<Integer, Bar> bars = new TreeMap<>();
-    private final PciEndpoint endpoint;
+    private final Endpoint endpoint;
     private String driver;
     private String driverOverride;
-    private VfioDevice vfio;
+    private PciClient client = PciClient.NONE;
 
     /** A device; {@code group} is null when the machine has no IOMMU. */
-    PciFunction(Machine machine, MockDevice description, IommuGroup group) {
+    PciFunction(Machine machine, PciDescription description, IommuGroup group) {
         this.machine = machine;
         this.description = description;
         this.group = group;
-        this.config = new ConfigSpace(description, description.bars());
+        this.config = new ConfigSpace(description);
         description.bars().forEach(bar -> bars.put(bar.index(), new Bar(bar, machine.physicalMemory())));
-        this.endpoint = new PciEndpoint(machine, this);
+        this.endpoint = new Endpoint(this);
         if (group != null) {
             group.functions().add(this);
         }
@@ -38,7 +38,12 @@ final class PciFunction {
         return address().substring(0, address().lastIndexOf(':'));
     }
 
-    MockDevice description() {
+    /** Its folder in sysfs. */
+    String folder() {
+        return "/sys/devices/pci" + busName() + "/" + address();
+    }
+
+    PciDescription description() {
         return description;
     }
 
@@ -59,7 +64,7 @@ final class PciFunction {
         return bars.values();
     }
 
-    PciEndpoint endpoint() {
+    Endpoint endpoint() {
         return endpoint;
     }
 
@@ -68,8 +73,14 @@ final class PciFunction {
         return driver;
     }
 
-    void setDriver(String name) {
+    /** Who gets the device's signals. */
+    PciClient client() {
+        return client;
+    }
+
+    void setDriver(String name, PciClient made) {
         driver = name;
+        client = made;
     }
 
     String driverOverride() {
@@ -80,19 +91,10 @@ final class PciFunction {
         driverOverride = name;
     }
 
-    /** What VFIO has made of this device, or null while no VFIO driver has it. */
-    VfioDevice vfio() {
-        return vfio;
-    }
-
-    void setVfio(VfioDevice device) {
-        vfio = device;
-    }
-
     /** What {@code vfio-pci} does with the hardware at the first open. */
     void enable() {
-        config.open(description.bars());
-        if (description.hasReset()) {
+        config.open();
+        if (description.reset()) {
             reset();
         }
     }

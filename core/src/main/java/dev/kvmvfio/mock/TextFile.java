@@ -11,16 +11,23 @@ import java.nio.charset.StandardCharsets;
 final class TextFile extends OpenFile {
     private final FileTree.Text text;
     private final byte[] content;
+    private final Runnable written;
     private long position;
 
-    TextFile(String path, FileTree.Text text) {
+    /**
+     * Opens a file.
+     *
+     * @param written is told when something was written
+     */
+    TextFile(String path, FileTree.Text text, Runnable written) {
         super(path);
         this.text = text;
+        this.written = written;
         this.content = text == null ? null : text.content().get();
     }
 
     static TextFile folder(String path) {
-        return new TextFile(path, null);
+        return new TextFile(path, null, null);
     }
 
     @Override
@@ -43,6 +50,7 @@ final class TextFile extends OpenFile {
     long write(Buffer buffer) {
         byte[] bytes = buffer.copyIn(buffer.size()).toArray(ValueLayout.JAVA_BYTE);
         text.store().accept(new String(bytes, StandardCharsets.US_ASCII).strip());
+        written.run();
         return bytes.length;
     }
 }

@@ -27,22 +27,23 @@ final class Type1 implements Machine.Holder {
     private static final int GET_DIRTY_BITMAP = vfio_h.VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP();
 
     private final Machine machine;
+    private final Iommu iommu;
     private final boolean version2;
     private final IovaMap map;
     private final List<Iommu.Range> ranges;
     private boolean tracksDirtyPages;
 
-    Type1(Machine machine, boolean version2) {
+    Type1(Machine machine, Iommu iommu, boolean version2) {
         this.machine = machine;
+        this.iommu = iommu;
         this.version2 = version2;
         this.map = new IovaMap(machine);
-        Iommu iommu = machine.iommu();
         this.ranges = Iommu.without(0, iommu.lastIova(), iommu.reserved());
         machine.add(this);
     }
 
     void attach(IommuGroup group) {
-        Refusal.when(!machine.iommu().isSafe(), EPERM);
+        Refusal.when(!iommu.isSafe(), EPERM);
         group.translate(map);
     }
 

@@ -5,7 +5,8 @@ import static dev.kvmvfio.kernel.Errno.EINVAL;
 import java.util.List;
 
 /** A device that {@code vfio-pci} has: how often it is open, for which virtual machine, and by which interface. */
-final class VfioDevice implements Machine.Holder {
+final class VfioDevice implements PciClient, Machine.Holder {
+    private final VfioPci driver;
     private final PciFunction function;
     private final VfioGroup group;
     private final int index;
@@ -17,12 +18,17 @@ final class VfioDevice implements Machine.Holder {
     private boolean attached;
     private boolean openedByCdev;
 
-    VfioDevice(PciFunction function, VfioGroup group, int index) {
+    VfioDevice(VfioPci driver, PciFunction function, VfioGroup group, int index) {
+        this.driver = driver;
         this.function = function;
         this.group = group;
         this.index = index;
         this.interrupts = new VfioInterrupts(function);
         function.machine().add(this);
+    }
+
+    VfioPci driver() {
+        return driver;
     }
 
     PciFunction function() {
@@ -44,6 +50,36 @@ final class VfioDevice implements Machine.Holder {
 
     VfioInterrupts interrupts() {
         return interrupts;
+    }
+
+    @Override
+    public void lineRaised() {
+        interrupts.lineRaised();
+    }
+
+    @Override
+    public boolean hasMessages() {
+        return interrupts.hasMessages();
+    }
+
+    @Override
+    public boolean message(int vector) {
+        return interrupts.message(vector);
+    }
+
+    @Override
+    public boolean request() {
+        return interrupts.request();
+    }
+
+    @Override
+    public boolean error() {
+        return interrupts.error();
+    }
+
+    @Override
+    public boolean knowsVm() {
+        return vm != null;
     }
 
     /** A file of the device is opened, which does not mean that the device is. The driver stays until it is closed. */
@@ -111,7 +147,7 @@ final class VfioDevice implements Machine.Holder {
             group.use();
         }
         try {
-            Refusal.when(function.description().wantsVm() && vm == null, EINVAL);
+            Refusal.when(driver.needsVm(function) && vm == null, EINVAL);
         } catch (Refusal driverRefuses) {
             leave();
             throw driverRefuses;

@@ -45,18 +45,18 @@ final class VfioInterrupts {
 
     /** How many interrupts of a kind the device has. */
     int count(int index) {
-        MockDevice device = function.description();
+        PciDescription.Interrupts interrupts = function.description().interrupts();
         if (index == INTX) {
-            return device.hasIntx() ? 1 : 0;
+            return interrupts.intx() ? 1 : 0;
         }
         if (index == MSI) {
-            return device.msiVectors();
+            return interrupts.msiVectors();
         }
         if (index == MSIX) {
-            return device.msiX() == null ? 0 : device.msiX().vectors();
+            return interrupts.msiX() == null ? 0 : interrupts.msiX().vectors();
         }
         if (index == ERROR) {
-            return device.isExpress() ? 1 : 0;
+            return function.description().express() ? 1 : 0;
         }
         return index == REQUEST ? 1 : 0;
     }

@@ -23,10 +23,12 @@ final class VfioRegions {
     private static final int REGIONS = vfio_h.VFIO_PCI_NUM_REGIONS();
     private static final int MSIX_ENTRY = 16;
 
+    private final VfioDevice device;
     private final PciFunction function;
 
-    VfioRegions(PciFunction function) {
-        this.function = function;
+    VfioRegions(VfioDevice device) {
+        this.device = device;
+        this.function = device.function();
     }
 
     long getInfo(Argument argument) {
@@ -36,7 +38,7 @@ final class VfioRegions {
         MemorySegment info = Argument.allocate(vfio_device_info.sizeof());
         vfio_device_info.argsz(info, argsz);
         vfio_device_info.flags(info, vfio_h.VFIO_DEVICE_FLAGS_PCI()
-                | (function.description().hasReset() ? vfio_h.VFIO_DEVICE_FLAGS_RESET() : 0));
+                | (function.description().reset() ? vfio_h.VFIO_DEVICE_FLAGS_RESET() : 0));
         vfio_device_info.num_regions(info, REGIONS);
         vfio_device_info.num_irqs(info, vfio_h.VFIO_PCI_NUM_IRQS());
         argument.write(0, info.asSlice(0, Math.min(Integer.toUnsignedLong(argsz), info.byteSize())));
@@ -77,7 +79,8 @@ final class VfioRegions {
     }
 
     private boolean hasMsiXTable(int index) {
-        return function.description().msiX() != null && function.description().msiX().bar() == index;
+        return function.description().interrupts().msiX() != null
+                && function.description().interrupts().msiX().bar() == index;
     }
 
     private void addCapabilities(Argument argument, MemorySegment info, int index) {
@@ -149,8 +152,7 @@ final class VfioRegions {
         for (int i = 0; i < from.byteSize(); i++) {
             function.config().write((int) offset + i, from.get(ValueLayout.JAVA_BYTE, i));
         }
-        function.vfio().interrupts()
-                .setDisabledByCommand((function.config().command() & ConfigSpace.INTX_DISABLE) != 0);
+        device.interrupts().setDisabledByCommand((function.config().command() & ConfigSpace.INTX_DISABLE) != 0);
     }
 
     private MemorySegment readBar(int index, long offset, long bytes) {
@@ -171,9 +173,9 @@ final class VfioRegions {
     /** Goes through an access in the steps that the kernel makes of it: the largest that are aligned. */
     private void access(int index, long offset, MemorySegment bytes, boolean write) {
         Bar bar = function.bar(index);
-        long tableStart = hasMsiXTable(index) ? function.description().msiX().offset() : bar.size();
+        long tableStart = hasMsiXTable(index) ? function.description().interrupts().msiX().offset() : bar.size();
         long tableEnd = hasMsiXTable(index)
-                ? tableStart + (long) function.description().msiX().vectors() * MSIX_ENTRY
+                ? tableStart + (long) function.description().interrupts().msiX().vectors() * MSIX_ENTRY
                 : bar.size();
         int widest = function.machine().isAtLeast(KernelProfile.V6_12) ? Long.BYTES : Integer.BYTES;
         for (long done = 0; done < bytes.byteSize();) {
