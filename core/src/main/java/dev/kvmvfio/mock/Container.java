@@ -14,7 +14,7 @@ import java.util.List;
 final class Container {
     private final Machine machine;
     private final Iommu iommu;
-    private final List<VfioGroup> groups = new ArrayList<>();
+    private final List<VfioPciGroup> groups = new ArrayList<>();
     private Type1 type1;
 
     Container(Machine machine, Iommu iommu) {
@@ -27,14 +27,14 @@ final class Container {
         return type1;
     }
 
-    void add(VfioGroup group) {
+    void add(VfioPciGroup group) {
         if (type1 != null) {
             type1.attach(group.iommuGroup());
         }
         groups.add(group);
     }
 
-    void remove(VfioGroup group) {
+    void remove(VfioPciGroup group) {
         groups.remove(group);
         if (type1 != null) {
             type1.detach(group.iommuGroup());

@@ -11,7 +11,7 @@ import dev.kvmvfio.bindings.vfio.vfio_iommu_type1_info;
 
 /** {@code /dev/vfio/vfio}. What it does not answer itself goes to the IOMMU driver, once there is one. */
 final class ContainerFile extends OpenFile {
-    static final Ioctls<ContainerFile> IOCTLS = new Ioctls<>(ContainerFile.class, EINVAL)
+    static final IoctlTable<ContainerFile> IOCTLS = new IoctlTable<>(ContainerFile.class, EINVAL)
             .on("VFIO_GET_API_VERSION", vfio_h.VFIO_GET_API_VERSION(),
                     (file, argument) -> vfio_h.VFIO_API_VERSION())
             .on("VFIO_CHECK_EXTENSION", vfio_h.VFIO_CHECK_EXTENSION(),
@@ -41,7 +41,7 @@ final class ContainerFile extends OpenFile {
     }
 
     @Override
-    Ioctls<?> ioctls() {
+    IoctlTable<?> ioctls() {
         return IOCTLS;
     }
 

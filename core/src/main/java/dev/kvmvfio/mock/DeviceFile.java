@@ -20,10 +20,10 @@ import java.lang.foreign.MemorySegment;
  * An open VFIO device: by its own node, when it does nothing before it is bound to an iommufd, or from its group, when
  * it works at once.
  */
-final class DeviceFile extends OpenFile implements KvmVfio.VfioFile {
+final class DeviceFile extends OpenFile implements KvmVfioFile {
     private static final int TOKEN_SIZE = 16;
 
-    static final Ioctls<DeviceFile> IOCTLS = new Ioctls<>(DeviceFile.class, ENOTTY)
+    static final IoctlTable<DeviceFile> IOCTLS = new IoctlTable<>(DeviceFile.class, ENOTTY)
             .on("VFIO_DEVICE_BIND_IOMMUFD", vfio_h.VFIO_DEVICE_BIND_IOMMUFD(), vfio_device_bind_iommufd.layout(),
                     DeviceFile::bind)
             .on("VFIO_DEVICE_ATTACH_IOMMUFD_PT", vfio_h.VFIO_DEVICE_ATTACH_IOMMUFD_PT(),
@@ -46,16 +46,16 @@ final class DeviceFile extends OpenFile implements KvmVfio.VfioFile {
                     (file, argument) -> new HotReset(file.device).reset(argument))
             .notModelled("VFIO_DEVICE_IOEVENTFD", vfio_h.VFIO_DEVICE_IOEVENTFD());
 
-    private final VfioDevice device;
+    private final VfioPciDevice device;
     private final Machine machine;
     private final VfioRegions regions;
     private final boolean ofGroup;
-    private Vm vm;
+    private VirtualMachine vm;
     private IommufdFile iommufd;
     private boolean accessible;
     private long position;
 
-    private DeviceFile(String name, VfioDevice device, boolean ofGroup) {
+    private DeviceFile(String name, VfioPciDevice device, boolean ofGroup) {
         super(name);
         this.device = device;
         this.machine = device.function().machine();
@@ -65,14 +65,14 @@ final class DeviceFile extends OpenFile implements KvmVfio.VfioFile {
     }
 
     /** Opens a device's own node, which any number of files may do. */
-    static DeviceFile ofNode(VfioDevice device) {
+    static DeviceFile ofNode(VfioPciDevice device) {
         return new DeviceFile("/dev/vfio/devices/" + device.name(), device, false);
     }
 
     /** Opens a device from its group; the device remembers the virtual machine that the group knows then. */
-    static DeviceFile ofGroup(VfioDevice device) {
+    static DeviceFile ofGroup(VfioPciDevice device) {
         DeviceFile file = new DeviceFile(device.function().address(), device, true);
-        VfioGroup group = device.group();
+        VfioPciGroup group = device.group();
         boolean first = !device.isOpen();
         device.knowVm(group.vm());
         try {
@@ -99,11 +99,11 @@ final class DeviceFile extends OpenFile implements KvmVfio.VfioFile {
     }
 
     @Override
-    Ioctls<DeviceFile> ioctls() {
+    IoctlTable<DeviceFile> ioctls() {
         return IOCTLS;
     }
 
-    VfioDevice device() {
+    VfioPciDevice device() {
         return device;
     }
 
@@ -113,7 +113,7 @@ final class DeviceFile extends OpenFile implements KvmVfio.VfioFile {
     }
 
     @Override
-    public void setVm(Vm known) {
+    public void setVm(VirtualMachine known) {
         vm = known;
     }
 

@@ -72,7 +72,7 @@ final class Endpoint implements PciEndpoint {
     }
 
     private boolean isBusMaster() {
-        return (function.config().command() & ConfigSpace.BUS_MASTER) != 0;
+        return (function.config().command() & PciConfigSpace.BUS_MASTER) != 0;
     }
 
     private boolean done(long iova, boolean write, String failure) {

@@ -11,10 +11,10 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /** {@code /dev/vfio/N}. */
-final class GroupFile extends OpenFile implements KvmVfio.VfioFile {
+final class GroupFile extends OpenFile implements KvmVfioFile {
     private static final int LONGEST_NAME = 4096;
 
-    static final Ioctls<GroupFile> IOCTLS = new Ioctls<>(GroupFile.class, ENOTTY)
+    static final IoctlTable<GroupFile> IOCTLS = new IoctlTable<>(GroupFile.class, ENOTTY)
             .on("VFIO_GROUP_GET_STATUS", vfio_h.VFIO_GROUP_GET_STATUS(), vfio_group_status.layout(),
                     GroupFile::getStatus)
             .on("VFIO_GROUP_SET_CONTAINER", vfio_h.VFIO_GROUP_SET_CONTAINER(), GroupFile::setContainer)
@@ -24,19 +24,19 @@ final class GroupFile extends OpenFile implements KvmVfio.VfioFile {
             })
             .on("VFIO_GROUP_GET_DEVICE_FD", vfio_h.VFIO_GROUP_GET_DEVICE_FD(), GroupFile::getDeviceFd);
 
-    private final VfioGroup group;
+    private final VfioPciGroup group;
 
-    GroupFile(VfioGroup group) {
+    GroupFile(VfioPciGroup group) {
         super(group.path());
         this.group = group;
     }
 
     @Override
-    Ioctls<GroupFile> ioctls() {
+    IoctlTable<GroupFile> ioctls() {
         return IOCTLS;
     }
 
-    VfioGroup group() {
+    VfioPciGroup group() {
         return group;
     }
 
@@ -46,7 +46,7 @@ final class GroupFile extends OpenFile implements KvmVfio.VfioFile {
     }
 
     @Override
-    public void setVm(Vm vm) {
+    public void setVm(VirtualMachine vm) {
         group.setVm(vm);
     }
 
@@ -78,7 +78,7 @@ final class GroupFile extends OpenFile implements KvmVfio.VfioFile {
     }
 
     private long getDeviceFd(Argument argument) {
-        VfioDevice device = find(readName(argument));
+        VfioPciDevice device = find(readName(argument));
         Refusal.when(!group.hasIommu(), EINVAL);
         return group.machine().files().install(DeviceFile.ofGroup(device));
     }
@@ -99,8 +99,8 @@ final class GroupFile extends OpenFile implements KvmVfio.VfioFile {
      * Finds a device by its address, which options may follow; the only option is a token, and no device here has
      * one.
      */
-    private VfioDevice find(String name) {
-        for (VfioDevice device : group.devices()) {
+    private VfioPciDevice find(String name) {
+        for (VfioPciDevice device : group.devices()) {
             String address = device.function().address();
             if (name.equals(address)) {
                 return device;

@@ -8,7 +8,7 @@ import java.util.function.Supplier;
 
 /** The thread of the code that a guest has on a vCPU. It goes on while the program is in {@code KVM_RUN}. */
 final class GuestThread implements Machine.Guest {
-    private final Vm vm;
+    private final VirtualMachine vm;
     private final Machine machine;
     private final MemorySegment run;
     private final Thread thread;
@@ -25,7 +25,7 @@ final class GuestThread implements Machine.Guest {
      *
      * @param run {@code struct kvm_run} and the page behind it
      */
-    GuestThread(Vm vm, String name, MemorySegment run, Consumer<? super GuestThread> program) {
+    GuestThread(VirtualMachine vm, String name, MemorySegment run, Consumer<? super GuestThread> program) {
         this.vm = vm;
         this.machine = vm.machine();
         this.run = run;

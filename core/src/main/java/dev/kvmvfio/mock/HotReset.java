@@ -20,10 +20,10 @@ final class HotReset {
     private static final long LIST = vfio_pci_hot_reset_info.devices$offset();
 
     private final Machine machine;
-    private final VfioDevice device;
+    private final VfioPciDevice device;
     private final List<PciFunction> bus;
 
-    HotReset(VfioDevice device) {
+    HotReset(VfioPciDevice device) {
         this.machine = device.function().machine();
         this.device = device;
         this.bus = device.driver().onBusOf(device.function());
@@ -82,7 +82,7 @@ final class HotReset {
     /** What a device is to the program that opened this one by its own node. */
     private int owner(PciFunction function) {
         IommufdFile owner = device.iommufdDevice().file();
-        VfioDevice other = device.driver().device(function);
+        VfioPciDevice other = device.driver().device(function);
         if (other == null) {
             return vfio_h.VFIO_PCI_DEVID_NOT_OWNED();
         }
@@ -106,16 +106,16 @@ final class HotReset {
         if (count == 0) {
             reset(other -> owner(other.function()) != vfio_h.VFIO_PCI_DEVID_NOT_OWNED());
         } else {
-            List<VfioGroup> groups = groups(argument, count);
+            List<VfioPciGroup> groups = groups(argument, count);
             reset(other -> groups.contains(other.group()));
         }
         return 0;
     }
 
-    private List<VfioGroup> groups(Argument argument, int count) {
+    private List<VfioPciGroup> groups(Argument argument, int count) {
         Refusal.when(Integer.compareUnsigned(count, bus.size()) > 0, EINVAL);
         MemorySegment fds = argument.read(vfio_pci_hot_reset.group_fds$offset(), (long) count * Integer.BYTES);
-        List<VfioGroup> groups = new ArrayList<>();
+        List<VfioPciGroup> groups = new ArrayList<>();
         for (int i = 0; i < count; i++) {
             OpenFile file = machine.files().get(fds.getAtIndex(ValueLayout.JAVA_INT, i));
             if (!(file instanceof GroupFile group)) {
@@ -126,9 +126,9 @@ final class HotReset {
         return groups;
     }
 
-    private void reset(Predicate<VfioDevice> owned) {
+    private void reset(Predicate<VfioPciDevice> owned) {
         for (PciFunction function : bus) {
-            VfioDevice other = device.driver().device(function);
+            VfioPciDevice other = device.driver().device(function);
             Refusal.when(other == null || !owned.test(other), EINVAL);
         }
         bus.forEach(PciFunction::reset);

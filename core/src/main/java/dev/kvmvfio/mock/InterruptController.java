@@ -29,7 +29,7 @@ final class InterruptController {
     private static final long IOAPIC = 0xfec0_0000L;
     private static final long IOAPIC_REGISTERS = 0xff;
 
-    private final Vm vm;
+    private final VirtualMachine vm;
     private final Set<Integer> raised = new HashSet<>();
     private final Map<Integer, Long> counts = new HashMap<>();
     private long arrived;
@@ -37,7 +37,7 @@ final class InterruptController {
     private boolean split;
     private boolean pit;
 
-    InterruptController(Vm vm) {
+    InterruptController(VirtualMachine vm) {
         this.vm = vm;
     }
 

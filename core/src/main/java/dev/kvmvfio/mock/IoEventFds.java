@@ -15,7 +15,7 @@ final class IoEventFds {
     private static final int VALID_FLAGS = kvm_h.KVM_IOEVENTFD_VALID_FLAG_MASK();
 
     private final Machine machine;
-    private final List<IoEventFd> all = new ArrayList<>();
+    private final List<Doorbell> all = new ArrayList<>();
 
     IoEventFds(Machine machine) {
         this.machine = machine;
@@ -27,8 +27,8 @@ final class IoEventFds {
     }
 
     /** One address; {@code match} is null when any value will do. */
-    private record IoEventFd(EventFd eventFd, Bus bus, long address, int length, Long match) {
-        private boolean collides(IoEventFd other) {
+    private record Doorbell(EventFdFile eventFd, Bus bus, long address, int length, Long match) {
+        private boolean collides(Doorbell other) {
             return bus == other.bus && address == other.address && (length == 0 || other.length == 0
                     || length == other.length && (match == null || other.match == null || match.equals(other.match)));
         }
@@ -52,9 +52,9 @@ final class IoEventFds {
         return (flags & kvm_h.KVM_IOEVENTFD_FLAG_VIRTIO_CCW_NOTIFY()) != 0 ? Bus.CCW : Bus.MEMORY;
     }
 
-    private IoEventFd decode(MemorySegment argument, Bus bus) {
+    private Doorbell decode(MemorySegment argument, Bus bus) {
         boolean matches = (kvm_ioeventfd.flags(argument) & kvm_h.KVM_IOEVENTFD_FLAG_DATAMATCH()) != 0;
-        return new IoEventFd(EventFd.of(machine, kvm_ioeventfd.fd(argument)), bus, kvm_ioeventfd.addr(argument),
+        return new Doorbell(EventFdFile.of(machine, kvm_ioeventfd.fd(argument)), bus, kvm_ioeventfd.addr(argument),
                 kvm_ioeventfd.len(argument), matches ? kvm_ioeventfd.datamatch(argument) : null);
     }
 
@@ -66,7 +66,7 @@ final class IoEventFds {
         Refusal.when(Long.compareUnsigned(address + length, address) < 0, EINVAL);
         Refusal.when((flags & ~VALID_FLAGS) != 0, EINVAL);
         Refusal.when(length == 0 && (flags & kvm_h.KVM_IOEVENTFD_FLAG_DATAMATCH()) != 0, EINVAL);
-        IoEventFd added = decode(argument, bus(argument));
+        Doorbell added = decode(argument, bus(argument));
         Refusal.when(all.stream().anyMatch(added::collides), EEXIST);
         all.add(added);
         if (length == 0 && added.bus == Bus.MEMORY) {
@@ -75,7 +75,7 @@ final class IoEventFds {
     }
 
     private void deassign(MemorySegment argument) {
-        IoEventFd removed = decode(argument, bus(argument));
+        Doorbell removed = decode(argument, bus(argument));
         Refusal.when(!all.remove(removed), ENOENT);
         if (removed.length == 0 && removed.bus == Bus.MEMORY) {
             all.remove(decode(argument, Bus.FAST_MEMORY));
@@ -85,7 +85,7 @@ final class IoEventFds {
     /** A guest's write; says whether an eventfd took it. */
     boolean write(boolean port, long address, int length, long value) {
         Bus bus = port ? Bus.PORT : Bus.MEMORY;
-        for (IoEventFd candidate : all) {
+        for (Doorbell candidate : all) {
             if (candidate.bus == bus && candidate.address == address
                     && (candidate.length == 0 || candidate.length == length)
                     && (candidate.match == null || candidate.match == value)) {

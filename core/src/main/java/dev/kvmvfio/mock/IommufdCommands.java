@@ -38,7 +38,7 @@ final class IommufdCommands {
     private static final int MAP_FLAGS = iommufd_h.IOMMU_IOAS_MAP_FIXED_IOVA() | iommufd_h.IOMMU_IOAS_MAP_READABLE()
             | iommufd_h.IOMMU_IOAS_MAP_WRITEABLE();
 
-    static final Ioctls<IommufdFile> IOCTLS = VfioCompat.addTo(new Ioctls<>(IommufdFile.class, ENOTTY)
+    static final IoctlTable<IommufdFile> IOCTLS = VfioCompat.addTo(new IoctlTable<>(IommufdFile.class, ENOTTY)
             .on("IOMMU_DESTROY", iommufd_h.IOMMU_DESTROY(), iommu_destroy.layout(),
                     command(iommu_destroy.layout(), iommu_destroy.sizeof(), IommufdCommands::destroy))
             .on("IOMMU_IOAS_ALLOC", iommufd_h.IOMMU_IOAS_ALLOC(), iommu_ioas_alloc.layout(),
@@ -92,8 +92,8 @@ final class IommufdCommands {
             argument.write(0, struct.asSlice(0, Math.min(userSize, struct.byteSize())));
         }
 
-        private Ioas ioas(int id) {
-            return file.get(id, Ioas.class);
+        private IommufdIoas ioas(int id) {
+            return file.get(id, IommufdIoas.class);
         }
     }
 
@@ -101,7 +101,7 @@ final class IommufdCommands {
         void run(Command command);
     }
 
-    private static Ioctls.Handler<IommufdFile> command(GroupLayout layout, long smallest, Body body) {
+    private static IoctlTable.Handler<IommufdFile> command(GroupLayout layout, long smallest, Body body) {
         return (file, argument) -> {
             long userSize = Integer.toUnsignedLong(argument.readInt(0));
             Refusal.when(userSize < smallest, EINVAL);
@@ -111,14 +111,14 @@ final class IommufdCommands {
         };
     }
 
-    private static Ioctls.Handler<IommufdFile> since(KernelProfile first, Ioctls.Handler<IommufdFile> handler) {
+    private static IoctlTable.Handler<IommufdFile> since(KernelProfile first, IoctlTable.Handler<IommufdFile> handler) {
         return (file, argument) -> {
             Refusal.when(!file.machine().isAtLeast(first), ENOTTY);
             return handler.handle(file, argument);
         };
     }
 
-    private static Ioctls.Handler<IommufdFile> absentBefore7(String name) {
+    private static IoctlTable.Handler<IommufdFile> absentBefore7(String name) {
         return since(KernelProfile.V7_2, (file, argument) -> {
             throw new NotModelledException(name);
         });
@@ -130,14 +130,14 @@ final class IommufdCommands {
 
     private static void allocate(Command command) {
         Refusal.when(iommu_ioas_alloc.flags(command.struct) != 0, EOPNOTSUPP);
-        iommu_ioas_alloc.out_ioas_id(command.struct, command.file.add(new Ioas(command.file)).id());
+        iommu_ioas_alloc.out_ioas_id(command.struct, command.file.add(new IommufdIoas(command.file)).id());
         command.respond();
     }
 
     private static void ranges(Command command) {
         MemorySegment struct = command.struct;
         Refusal.when(iommu_ioas_iova_ranges.__reserved(struct) != 0, EOPNOTSUPP);
-        Ioas ioas = command.ioas(iommu_ioas_iova_ranges.ioas_id(struct));
+        IommufdIoas ioas = command.ioas(iommu_ioas_iova_ranges.ioas_id(struct));
         long room = Integer.toUnsignedLong(iommu_ioas_iova_ranges.num_iovas(struct));
         long array = iommu_ioas_iova_ranges.allowed_iovas(struct);
         List<Iommu.Range> usable = ioas.usable();
@@ -156,7 +156,7 @@ final class IommufdCommands {
     private static void allow(Command command) {
         MemorySegment struct = command.struct;
         Refusal.when(iommu_ioas_allow_iovas.__reserved(struct) != 0, EOPNOTSUPP);
-        Ioas ioas = command.ioas(iommu_ioas_allow_iovas.ioas_id(struct));
+        IommufdIoas ioas = command.ioas(iommu_ioas_allow_iovas.ioas_id(struct));
         List<Iommu.Range> ranges = new ArrayList<>();
         for (int i = 0; i < iommu_ioas_allow_iovas.num_iovas(struct); i++) {
             MemorySegment range = command.argument.memory().read(
@@ -187,7 +187,7 @@ final class IommufdCommands {
         return (flags & iommufd_h.IOMMU_IOAS_MAP_WRITEABLE()) != 0;
     }
 
-    private static long place(Ioas ioas, int flags, long iova, List<Ioas.Piece> pieces, long length) {
+    private static long place(IommufdIoas ioas, int flags, long iova, List<IommufdIoas.Piece> pieces, long length) {
         if ((flags & iommufd_h.IOMMU_IOAS_MAP_FIXED_IOVA()) == 0) {
             return ioas.mapAnywhere(pieces, length, readable(flags), writable(flags));
         }
@@ -201,19 +201,20 @@ final class IommufdCommands {
         long iova = iommu_ioas_map.iova(struct);
         long length = iommu_ioas_map.length(struct);
         checkMap(flags, iommu_ioas_map.__reserved(struct), iova, length);
-        Ioas ioas = command.ioas(iommu_ioas_map.ioas_id(struct));
-        Ioas.Piece piece = userPages(command.file, iommu_ioas_map.user_va(struct), length, writable(flags));
+        IommufdIoas ioas = command.ioas(iommu_ioas_map.ioas_id(struct));
+        IommufdIoas.Piece piece = userPages(command.file, iommu_ioas_map.user_va(struct), length, writable(flags));
         iommu_ioas_map.iova(struct, place(ioas, flags, iova, List.of(piece), length));
         command.respond();
     }
 
     /** Names user memory to be mapped. */
-    static Ioas.Piece userPages(IommufdFile file, long address, long length, boolean forWriting) {
+    static IommufdIoas.Piece userPages(IommufdFile file, long address, long length, boolean forWriting) {
         boolean wraps = Long.compareUnsigned(address + length, address) < 0;
         Refusal.when(wraps && file.machine().isAtLeast(KernelProfile.V7_2), EOVERFLOW);
         Refusal.when(length == 0 || Long.compareUnsigned(length, LAST - PhysicalMemory.PAGE) > 0, EINVAL);
         Refusal.when(wraps, EOVERFLOW);
-        return new Ioas.Piece(new Pages(file.machine(), address, length, forWriting, false, file.accounting()), 0,
+        return new IommufdIoas.Piece(new Pages(file.machine(), address, length, forWriting, false, file.accounting()),
+                0,
                 length);
     }
 
@@ -224,8 +225,8 @@ final class IommufdCommands {
         long to = iommu_ioas_copy.dst_iova(struct);
         long from = iommu_ioas_copy.src_iova(struct);
         checkMap(flags, 0, length, from, to);
-        List<Ioas.Piece> pieces = command.ioas(iommu_ioas_copy.src_ioas_id(struct)).pieces(from, length);
-        Ioas target = command.ioas(iommu_ioas_copy.dst_ioas_id(struct));
+        List<IommufdIoas.Piece> pieces = command.ioas(iommu_ioas_copy.src_ioas_id(struct)).pieces(from, length);
+        IommufdIoas target = command.ioas(iommu_ioas_copy.dst_ioas_id(struct));
         iommu_ioas_copy.dst_iova(struct, place(target, flags, to, pieces, length));
         command.respond();
     }
@@ -244,7 +245,7 @@ final class IommufdCommands {
 
     private static void unmap(Command command) {
         MemorySegment struct = command.struct;
-        Ioas ioas = command.ioas(iommu_ioas_unmap.ioas_id(struct));
+        IommufdIoas ioas = command.ioas(iommu_ioas_unmap.ioas_id(struct));
         long iova = iommu_ioas_unmap.iova(struct);
         long length = iommu_ioas_unmap.length(struct);
         long unmapped;
@@ -259,7 +260,7 @@ final class IommufdCommands {
         command.respond();
     }
 
-    static long unmapRange(Ioas ioas, long iova, long length) {
+    static long unmapRange(IommufdIoas ioas, long iova, long length) {
         Refusal.when(length == 0, EINVAL);
         Refusal.when(Long.compareUnsigned(iova + length - 1, iova) < 0, EOVERFLOW);
         return ioas.unmap(iova, iova + length - 1);
@@ -306,7 +307,7 @@ final class IommufdCommands {
     }
 
     private static void hugePagesOption(Command command) {
-        Ioas ioas = command.ioas(iommu_option.object_id(command.struct));
+        IommufdIoas ioas = command.ioas(iommu_option.object_id(command.struct));
         if (sets(command.struct)) {
             ioas.setLargePages(value(command.struct));
         } else {
@@ -343,14 +344,14 @@ final class IommufdCommands {
         } catch (Refusal missing) {
             throw Refusal.of(EINVAL);
         }
-        if (parent instanceof Hwpt) {
+        if (parent instanceof IommufdHwpt) {
             Refusal.when(!hasData || (iommu_hwpt_alloc.flags(struct) & ~iommufd_h.IOMMU_HWPT_FAULT_ID_VALID()) != 0,
                     EOPNOTSUPP);
             throw Refusal.of(EINVAL);
         }
-        Refusal.when(!(parent instanceof Ioas), EINVAL);
+        Refusal.when(!(parent instanceof IommufdIoas), EINVAL);
         Refusal.when(iommu_hwpt_alloc.flags(struct) != 0 || hasData, EOPNOTSUPP);
-        Hwpt table = command.file.add(new Hwpt(command.file, (Ioas) parent, false));
+        IommufdHwpt table = command.file.add(new IommufdHwpt(command.file, (IommufdIoas) parent, false));
         try {
             table.fill();
         } catch (Refusal refused) {
@@ -384,7 +385,7 @@ final class IommufdCommands {
         MemorySegment struct = command.struct;
         Refusal.when((iommu_hwpt_set_dirty_tracking.flags(struct) & ~iommufd_h.IOMMU_HWPT_DIRTY_TRACKING_ENABLE()) != 0,
                 EOPNOTSUPP);
-        command.file.get(iommu_hwpt_set_dirty_tracking.hwpt_id(struct), Hwpt.class);
+        command.file.get(iommu_hwpt_set_dirty_tracking.hwpt_id(struct), IommufdHwpt.class);
         throw Refusal.of(EOPNOTSUPP);
     }
 

@@ -18,22 +18,22 @@ final class IommufdDevice extends IommufdObject {
 
     /** A way of coming to a page table; it answers the table that was left, or null. */
     private interface Move {
-        Hwpt to(Hwpt table);
+        IommufdHwpt to(IommufdHwpt table);
 
         /** The same, with a table that has to be filled yet. */
-        Hwpt toNew(Hwpt table);
+        IommufdHwpt toNew(IommufdHwpt table);
     }
 
     /** Of a device that is nowhere. What the device forbids counts before the table is filled. */
-    private final class Attachment implements Move {
+    private final class Arrival implements Move {
         @Override
-        public Hwpt to(Hwpt table) {
+        public IommufdHwpt to(IommufdHwpt table) {
             group.attach(IommufdDevice.this, table);
             return null;
         }
 
         @Override
-        public Hwpt toNew(Hwpt table) {
+        public IommufdHwpt toNew(IommufdHwpt table) {
             to(table);
             try {
                 table.fill();
@@ -48,12 +48,12 @@ final class IommufdDevice extends IommufdObject {
     /** Of a device that is attached already, and so never is without a table. */
     private final class Replacement implements Move {
         @Override
-        public Hwpt to(Hwpt table) {
+        public IommufdHwpt to(IommufdHwpt table) {
             return group.replace(IommufdDevice.this, table);
         }
 
         @Override
-        public Hwpt toNew(Hwpt table) {
+        public IommufdHwpt toNew(IommufdHwpt table) {
             table.fill();
             return to(table);
         }
@@ -61,7 +61,7 @@ final class IommufdDevice extends IommufdObject {
 
     /** Attaches to a page table, or to an address space by a page table that is found or made; answers its number. */
     int attach(int id) {
-        int hwpt = move(id, new Attachment());
+        int hwpt = move(id, new Arrival());
         addUser();
         return hwpt;
     }
@@ -74,17 +74,17 @@ final class IommufdDevice extends IommufdObject {
     private int move(int id, Move move) {
         IommufdObject target = file().get(id, IommufdObject.class);
         return switch (target) {
-            case Hwpt table -> {
+            case IommufdHwpt table -> {
                 drop(move.to(table));
                 yield table.id();
             }
-            case Ioas ioas -> move(ioas, move);
+            case IommufdIoas ioas -> move(ioas, move);
             default -> throw Refusal.of(EINVAL);
         };
     }
 
-    private int move(Ioas ioas, Move move) {
-        for (Hwpt table : ioas.automaticTables()) {
+    private int move(IommufdIoas ioas, Move move) {
+        for (IommufdHwpt table : ioas.automaticTables()) {
             try {
                 drop(move.to(table));
                 return table.id();
@@ -98,9 +98,9 @@ final class IommufdDevice extends IommufdObject {
         return moveToNew(ioas, move);
     }
 
-    private int moveToNew(Ioas ioas, Move move) {
-        Hwpt table = file().add(new Hwpt(file(), ioas, true));
-        Hwpt old;
+    private int moveToNew(IommufdIoas ioas, Move move) {
+        IommufdHwpt table = file().add(new IommufdHwpt(file(), ioas, true));
+        IommufdHwpt old;
         try {
             old = move.toNew(table);
         } catch (Refusal refused) {
@@ -111,13 +111,13 @@ final class IommufdDevice extends IommufdObject {
         return table.id();
     }
 
-    private void drop(Hwpt old) {
+    private void drop(IommufdHwpt old) {
         if (old != null && old.isAutomatic() && !old.isUsed()) {
             file().remove(old);
         }
     }
 
-    boolean isOf(IommuGroup iommuGroup) {
+    boolean isOf(IsolationGroup iommuGroup) {
         return function.group() == iommuGroup;
     }
 

@@ -18,9 +18,9 @@ final class IommufdFile extends OpenFile {
     private final Machine machine;
     private final Iommu iommu;
     private final TreeMap<Integer, IommufdObject> objects = new TreeMap<>();
-    private final Map<IommuGroup, IommufdGroup> groups = new HashMap<>();
+    private final Map<IsolationGroup, IommufdGroup> groups = new HashMap<>();
     private Pages.Accounting accounting = Pages.Accounting.USER;
-    private Ioas compatIoas;
+    private IommufdIoas compatIoas;
 
     IommufdFile(Machine machine, Iommu iommu) {
         super("/dev/iommu");
@@ -37,7 +37,7 @@ final class IommufdFile extends OpenFile {
     }
 
     @Override
-    Ioctls<?> ioctls() {
+    IoctlTable<?> ioctls() {
         return IommufdCommands.IOCTLS;
     }
 
@@ -104,34 +104,34 @@ final class IommufdFile extends OpenFile {
     }
 
     /** Whether a device of a group is bound here. */
-    boolean hasGroup(IommuGroup group) {
+    boolean hasGroup(IsolationGroup group) {
         return objects.values().stream()
                 .anyMatch(object -> object instanceof IommufdDevice device && device.isOf(group));
     }
 
-    List<Ioas> ioases() {
-        return objects.values().stream().filter(Ioas.class::isInstance).map(Ioas.class::cast).toList();
+    List<IommufdIoas> ioases() {
+        return objects.values().stream().filter(IommufdIoas.class::isInstance).map(IommufdIoas.class::cast).toList();
     }
 
     /** The address space that VFIO's own calls mean here. */
-    Ioas compatIoas() {
+    IommufdIoas compatIoas() {
         Refusal.when(compatIoas == null, ENODEV);
         return compatIoas;
     }
 
-    void setCompatIoas(Ioas ioas) {
+    void setCompatIoas(IommufdIoas ioas) {
         compatIoas = ioas;
     }
 
     void ensureCompatIoas() {
         if (compatIoas == null) {
-            compatIoas = add(new Ioas(this));
+            compatIoas = add(new IommufdIoas(this));
         }
     }
 
     /** Makes a device this iommufd's own, and with it the device's group. */
     IommufdDevice bind(PciFunction function) {
-        IommuGroup group = function.group();
+        IsolationGroup group = function.group();
         Refusal.when(!iommu.isSafe(), EPERM);
         group.share(this);
         return add(new IommufdDevice(this, function, groups.computeIfAbsent(group, IommufdGroup::new)));
@@ -140,7 +140,7 @@ final class IommufdFile extends OpenFile {
     @Override
     void release() {
         // Page tables use address spaces, so they go first.
-        objects.values().stream().filter(Hwpt.class::isInstance).toList().forEach(this::remove);
+        objects.values().stream().filter(IommufdHwpt.class::isInstance).toList().forEach(this::remove);
         List.copyOf(objects.values()).forEach(this::remove);
     }
 }

@@ -7,15 +7,15 @@ import java.util.List;
 
 /** An IOMMU group in an iommufd: all its devices that are attached have the same page table. */
 final class IommufdGroup {
-    private final IommuGroup group;
+    private final IsolationGroup group;
     private final List<IommufdDevice> attached = new ArrayList<>();
-    private Hwpt hwpt;
+    private IommufdHwpt hwpt;
 
-    IommufdGroup(IommuGroup group) {
+    IommufdGroup(IsolationGroup group) {
         this.group = group;
     }
 
-    Hwpt hwpt() {
+    IommufdHwpt hwpt() {
         return hwpt;
     }
 
@@ -23,7 +23,7 @@ final class IommufdGroup {
         return attached.contains(device);
     }
 
-    void attach(IommufdDevice device, Hwpt table) {
+    void attach(IommufdDevice device, IommufdHwpt table) {
         Refusal.when(hwpt != null && hwpt != table, EINVAL);
         table.ioas().reserveFor(device);
         set(table);
@@ -31,15 +31,15 @@ final class IommufdGroup {
         attached.add(device);
     }
 
-    private void set(Hwpt table) {
+    private void set(IommufdHwpt table) {
         hwpt = table;
         group.translate(table == null ? null : table.ioas().map());
     }
 
     /** Moves all attached devices to another page table; answers the one that they leave, or null for the same. */
-    Hwpt replace(IommufdDevice device, Hwpt table) {
+    IommufdHwpt replace(IommufdDevice device, IommufdHwpt table) {
         Refusal.when(!isAttached(device), EINVAL);
-        Hwpt old = hwpt;
+        IommufdHwpt old = hwpt;
         if (table == old) {
             return null;
         }
@@ -56,7 +56,7 @@ final class IommufdGroup {
         return old;
     }
 
-    private void reserveAll(Ioas ioas) {
+    private void reserveAll(IommufdIoas ioas) {
         try {
             attached.forEach(ioas::reserveFor);
         } catch (Refusal refused) {
@@ -66,8 +66,8 @@ final class IommufdGroup {
     }
 
     /** Takes a device from its page table, which is the answer. */
-    Hwpt detach(IommufdDevice device) {
-        Hwpt old = hwpt;
+    IommufdHwpt detach(IommufdDevice device) {
+        IommufdHwpt old = hwpt;
         attached.remove(device);
         if (attached.isEmpty()) {
             set(null);

@@ -69,11 +69,11 @@ final class IovaMap {
                 (area, offset, at, bytes) -> area.pages.write(offset, from.asSlice(at, bytes)));
     }
 
-    private interface Step {
+    private interface Copy {
         void copy(Area area, long offset, long at, long bytes);
     }
 
-    private String transfer(long iova, long bytes, boolean write, Step step) {
+    private String transfer(long iova, long bytes, boolean write, Copy copy) {
         for (long done = 0; done < bytes;) {
             Area area = at(iova + done);
             if (area == null) {
@@ -85,7 +85,7 @@ final class IovaMap {
             long inArea = iova + done - area.start;
             long part = Math.min(bytes - done, area.length - inArea);
             try {
-                step.copy(area, area.offset + inArea, done, part);
+                copy.copy(area, area.offset + inArea, done, part);
             } catch (Refusal gone) {
                 return String.format("the memory behind 0x%x is gone", iova + done);
             }

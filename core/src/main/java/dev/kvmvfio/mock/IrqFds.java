@@ -11,20 +11,20 @@ import java.util.List;
 
 /** The eventfds that interrupt a guest. */
 final class IrqFds {
-    private final Vm vm;
-    private final List<IrqFd> all = new ArrayList<>();
+    private final VirtualMachine vm;
+    private final List<Injector> all = new ArrayList<>();
 
-    IrqFds(Vm vm) {
+    IrqFds(VirtualMachine vm) {
         this.vm = vm;
     }
 
     /** One eventfd; {@code resample} is told when the guest acknowledges the interrupt, or null. */
-    private final class IrqFd implements EventFd.Waiter {
-        private final EventFd trigger;
-        private final EventFd resample;
+    private final class Injector implements EventFdFile.Waiter {
+        private final EventFdFile trigger;
+        private final EventFdFile resample;
         private final int gsi;
 
-        IrqFd(EventFd trigger, EventFd resample, int gsi) {
+        Injector(EventFdFile trigger, EventFdFile resample, int gsi) {
             this.trigger = trigger;
             this.resample = resample;
             this.gsi = gsi;
@@ -57,37 +57,37 @@ final class IrqFds {
 
     private void assign(MemorySegment argument, boolean resampled) {
         Refusal.when(resampled ? !vm.interrupts().hasChips() : !vm.interrupts().exists(), EINVAL);
-        EventFd trigger = EventFd.of(vm.machine(), kvm_irqfd.fd(argument));
-        EventFd resample = resampled ? EventFd.of(vm.machine(), kvm_irqfd.resamplefd(argument)) : null;
+        EventFdFile trigger = EventFdFile.of(vm.machine(), kvm_irqfd.fd(argument));
+        EventFdFile resample = resampled ? EventFdFile.of(vm.machine(), kvm_irqfd.resamplefd(argument)) : null;
         Refusal.when(isTaken(trigger), EBUSY);
-        IrqFd irqFd = new IrqFd(trigger, resample, kvm_irqfd.gsi(argument));
-        all.add(irqFd);
-        trigger.addWaiter(irqFd);
+        Injector injector = new Injector(trigger, resample, kvm_irqfd.gsi(argument));
+        all.add(injector);
+        trigger.addWaiter(injector);
         if (trigger.isSignalled()) {
-            irqFd.signalled();
+            injector.signalled();
         }
     }
 
     /** Newer kernels give an eventfd's signals to one irqfd, whichever VM it is of. */
-    private boolean isTaken(EventFd trigger) {
+    private boolean isTaken(EventFdFile trigger) {
         return vm.machine().isAtLeast(KernelProfile.V7_2)
                 ? trigger.hasWaiter()
-                : all.stream().anyMatch(irqFd -> irqFd.trigger == trigger);
+                : all.stream().anyMatch(injector -> injector.trigger == trigger);
     }
 
     private void deassign(MemorySegment argument) {
-        EventFd trigger = EventFd.of(vm.machine(), kvm_irqfd.fd(argument));
+        EventFdFile trigger = EventFdFile.of(vm.machine(), kvm_irqfd.fd(argument));
         List.copyOf(all).stream()
-                .filter(irqFd -> irqFd.trigger == trigger && irqFd.gsi == kvm_irqfd.gsi(argument))
+                .filter(injector -> injector.trigger == trigger && injector.gsi == kvm_irqfd.gsi(argument))
                 .forEach(this::remove);
     }
 
-    private void remove(IrqFd irqFd) {
-        all.remove(irqFd);
-        irqFd.trigger.removeWaiter(irqFd);
-        if (irqFd.resample != null
-                && all.stream().noneMatch(other -> other.resample != null && other.gsi == irqFd.gsi)) {
-            vm.interrupts().set(irqFd.gsi, false);
+    private void remove(Injector injector) {
+        all.remove(injector);
+        injector.trigger.removeWaiter(injector);
+        if (injector.resample != null
+                && all.stream().noneMatch(other -> other.resample != null && other.gsi == injector.gsi)) {
+            vm.interrupts().set(injector.gsi, false);
         }
     }
 
@@ -95,8 +95,8 @@ final class IrqFds {
     void acknowledge(int gsi) {
         if (vm.interrupts().isRaised(gsi)) {
             vm.interrupts().set(gsi, false);
-            all.stream().filter(irqFd -> irqFd.gsi == gsi && irqFd.resample != null).toList()
-                    .forEach(irqFd -> irqFd.resample.signal());
+            all.stream().filter(injector -> injector.gsi == gsi && injector.resample != null).toList()
+                    .forEach(injector -> injector.resample.signal());
         }
     }
 

@@ -30,7 +30,7 @@ final class KvmCapabilities {
         values.put((long) kvm_h.KVM_CAP_MULTI_ADDRESS_SPACE(), MemorySlots.ADDRESS_SPACES);
         values.put((long) kvm_h.KVM_CAP_IRQ_ROUTING(), InterruptRoutes.MOST_ROUTES);
         values.put((long) kvm_h.KVM_CAP_MAX_VCPUS(), MOST_VCPUS);
-        values.put((long) kvm_h.KVM_CAP_MAX_VCPU_ID(), Vm.MOST_VCPU_IDS);
+        values.put((long) kvm_h.KVM_CAP_MAX_VCPU_ID(), VirtualMachine.MOST_VCPU_IDS);
         values.put((long) kvm_h.KVM_CAP_NR_VCPUS(), Runtime.getRuntime().availableProcessors());
         values.put((long) kvm_h.KVM_CAP_COALESCED_MMIO(), COALESCED_MMIO_PAGE);
         return values;

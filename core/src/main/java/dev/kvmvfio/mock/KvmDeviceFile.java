@@ -10,7 +10,7 @@ import java.lang.foreign.MemorySegment;
 
 /** The file of the one KVM device that x86-64 has: KVM-VFIO, which only takes attributes. */
 final class KvmDeviceFile extends AnonymousFile {
-    static final Ioctls<KvmDeviceFile> IOCTLS = new Ioctls<>(KvmDeviceFile.class, ENOTTY)
+    static final IoctlTable<KvmDeviceFile> IOCTLS = new IoctlTable<>(KvmDeviceFile.class, ENOTTY)
             .on("KVM_SET_DEVICE_ATTR", kvm_h.KVM_SET_DEVICE_ATTR(), kvm_device_attr.layout(), KvmDeviceFile::setAttr)
             .on("KVM_GET_DEVICE_ATTR", kvm_h.KVM_GET_DEVICE_ATTR(), kvm_device_attr.layout(), (file, argument) -> {
                 throw Refusal.of(EPERM);
@@ -20,10 +20,10 @@ final class KvmDeviceFile extends AnonymousFile {
                 return 0;
             });
 
-    private final Vm vm;
+    private final VirtualMachine vm;
     private final KvmVfio device;
 
-    KvmDeviceFile(Vm vm) {
+    KvmDeviceFile(VirtualMachine vm) {
         super("KVM-VFIO device");
         this.vm = vm.get();
         this.device = new KvmVfio(vm);
@@ -31,7 +31,7 @@ final class KvmDeviceFile extends AnonymousFile {
     }
 
     @Override
-    Ioctls<KvmDeviceFile> ioctls() {
+    IoctlTable<KvmDeviceFile> ioctls() {
         return IOCTLS;
     }
 

@@ -12,7 +12,7 @@ final class KvmFiles implements FileSource {
 
     @Override
     public void addTo(FileTree files) {
-        files.add("/dev/kvm", FileTree.DeviceNode.misc(MINOR, () -> new KvmFile(machine)));
+        files.add("/dev/kvm", FileTree.DeviceNode.misc(MINOR, () -> new KvmSystemFile(machine)));
         files.addFolder("/sys/module/kvm");
     }
 }

@@ -11,37 +11,28 @@ import java.util.List;
  * The VFIO files that a virtual machine knows. It keeps them open, and knows them by the open file, not by a number.
  */
 final class KvmVfio implements Machine.Holder {
-    private final Vm vm;
+    private final VirtualMachine vm;
     private final List<OpenFile> files = new ArrayList<>();
 
-    KvmVfio(Vm vm) {
+    KvmVfio(VirtualMachine vm) {
         this.vm = vm;
         vm.machine().add(this);
-    }
-
-    /** A file that can be told which virtual machine it is used for: a group's or a device's. */
-    interface VfioFile {
-        /** Older kernels take no other. */
-        boolean isGroup();
-
-        /** The machine, or null for none. No reference is taken. */
-        void setVm(Vm vm);
     }
 
     void add(OpenFile file) {
         Refusal.when(!isValid(file), EINVAL);
         Refusal.when(files.contains(file), EEXIST);
         files.add(file.get());
-        ((VfioFile) file).setVm(vm);
+        ((KvmVfioFile) file).setVm(vm);
     }
 
     private boolean isValid(OpenFile file) {
-        return file instanceof VfioFile known && (known.isGroup() || vm.machine().profile().hasCdev());
+        return file instanceof KvmVfioFile known && (known.isGroup() || vm.machine().profile().hasCdev());
     }
 
     void remove(OpenFile file) {
         Refusal.when(!files.remove(file), ENOENT);
-        ((VfioFile) file).setVm(null);
+        ((KvmVfioFile) file).setVm(null);
         file.put();
     }
 

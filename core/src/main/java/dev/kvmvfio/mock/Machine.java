@@ -15,7 +15,7 @@ import java.util.function.Supplier;
 /** The modelled computer: everything that outlives an open file, under one lock. */
 final class Machine {
     private final KernelProfile profile;
-    private final Process process;
+    private final UserProcess process;
     private final UserMemory userMemory;
     private final PhysicalMemory physicalMemory = new PhysicalMemory();
     private final HugePagePool hugePagePool;
@@ -27,7 +27,7 @@ final class Machine {
     private final Set<Holder> holders = new LinkedHashSet<>();
     private final List<DmaFault> dmaFaults = new ArrayList<>();
 
-    Machine(KernelProfile profile, Process process, HugePagePool hugePagePool) {
+    Machine(KernelProfile profile, UserProcess process, HugePagePool hugePagePool) {
         this.profile = profile;
         this.process = process;
         this.userMemory = new UserMemory(process.addressSpace());
@@ -57,7 +57,7 @@ final class Machine {
         return profile.compareTo(first) >= 0;
     }
 
-    Process process() {
+    UserProcess process() {
         return process;
     }
 

@@ -152,7 +152,7 @@ final class MachineKernel implements Kernel {
 
     @Override
     public int eventfd(int initialValue, int flags) {
-        return machine.files().install(new EventFd(machine, initialValue, flags));
+        return machine.files().install(new EventFdFile(machine, initialValue, flags));
     }
 
     @Override

@@ -31,11 +31,11 @@ import java.util.function.Consumer;
 public final class MockCpu {
     private static final long PORT_DATA = PhysicalMemory.PAGE;
 
-    private final Vm vm;
+    private final VirtualMachine vm;
     private final GuestThread thread;
     private final MemorySegment run;
 
-    MockCpu(Vm vm, GuestThread thread) {
+    MockCpu(VirtualMachine vm, GuestThread thread) {
         this.vm = vm;
         this.thread = thread;
         this.run = thread.shared();

@@ -12,9 +12,9 @@ import java.util.function.Consumer;
  */
 public final class MockGuest {
     private final Machine machine;
-    private final Vm vm;
+    private final VirtualMachine vm;
 
-    MockGuest(Machine machine, Vm vm) {
+    MockGuest(Machine machine, VirtualMachine vm) {
         this.machine = machine;
         this.vm = vm;
     }

@@ -227,7 +227,7 @@ public final class MockHost {
         checkDrivers();
         checkNames();
         checkBuses();
-        Machine machine = new Machine(profile, new Process(missing, memlock), new HugePagePool(hugePages));
+        Machine machine = new Machine(profile, new UserProcess(missing, memlock), new HugePagePool(hugePages));
         Iommu iommu = new Iommu(hasIommu, (1L << addressBits) - 1, List.copyOf(reserved), isolatesInterrupts,
                 unsafeInterrupts);
         PciBus bus = new PciBus(machine, iommu, devices.values().stream().map(MockDevice::describe).toList());

@@ -41,8 +41,8 @@ abstract class OpenFile {
     void release() {
     }
 
-    Ioctls<?> ioctls() {
-        return Ioctls.NONE;
+    IoctlTable<?> ioctls() {
+        return IoctlTable.NONE;
     }
 
     long ioctl(long request, Argument argument) {

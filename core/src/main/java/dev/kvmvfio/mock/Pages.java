@@ -104,7 +104,7 @@ final class Pages {
     }
 
     private void account(long pages) {
-        Process process = machine.process();
+        UserProcess process = machine.process();
         if (accounting == Accounting.PROCESS) {
             process.lock(pages);
         } else {

@@ -17,7 +17,7 @@ import java.util.TreeSet;
 final class PciBus {
     private final Machine machine;
     private final Map<String, PciFunction> functions = new TreeMap<>();
-    private final Map<Integer, IommuGroup> groups = new TreeMap<>();
+    private final Map<Integer, IsolationGroup> groups = new TreeMap<>();
     private final Map<String, PciDriver> registered = new HashMap<>();
 
     /** A bus whose devices have no drivers yet. */
@@ -31,9 +31,9 @@ final class PciBus {
         functions.put(device.address(), new PciFunction(machine, device, iommu.present() ? group(device) : null));
     }
 
-    private IommuGroup group(PciDescription device) {
+    private IsolationGroup group(PciDescription device) {
         int number = device.group() == null ? lowestFree(groups.keySet()) : device.group();
-        return groups.computeIfAbsent(number, IommuGroup::new);
+        return groups.computeIfAbsent(number, IsolationGroup::new);
     }
 
     static int lowestFree(Collection<Integer> used) {
@@ -48,7 +48,7 @@ final class PciBus {
         return functions.values();
     }
 
-    Collection<IommuGroup> groups() {
+    Collection<IsolationGroup> groups() {
         return groups.values();
     }
 

@@ -124,7 +124,7 @@ final class PciFiles implements FileSource {
         return lines.toString().stripTrailing();
     }
 
-    private void addGroup(FileTree files, IommuGroup group) {
+    private void addGroup(FileTree files, IsolationGroup group) {
         String folder = "/sys/kernel/iommu_groups/" + group.number() + "/";
         files.add(folder + "type", FileTree.text("DMA-FQ"));
         files.add(folder + "reserved_regions", FileTree.text(reservedRegions()));

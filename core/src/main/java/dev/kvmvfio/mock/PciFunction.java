@@ -8,8 +8,8 @@ import java.util.TreeMap;
 final class PciFunction {
     private final Machine machine;
     private final PciDescription description;
-    private final IommuGroup group;
-    private final ConfigSpace config;
+    private final IsolationGroup group;
+    private final PciConfigSpace config;
     private final Map<Integer, Bar> bars = new TreeMap<>();
     private final Endpoint endpoint;
     private String driver;
@@ -17,11 +17,11 @@ final class PciFunction {
     private PciClient client = PciClient.NONE;
 
     /** A device; {@code group} is null when the machine has no IOMMU. */
-    PciFunction(Machine machine, PciDescription description, IommuGroup group) {
+    PciFunction(Machine machine, PciDescription description, IsolationGroup group) {
         this.machine = machine;
         this.description = description;
         this.group = group;
-        this.config = new ConfigSpace(description);
+        this.config = new PciConfigSpace(description);
         description.bars().forEach(bar -> bars.put(bar.index(), new Bar(bar, machine.physicalMemory())));
         this.endpoint = new Endpoint(this);
         if (group != null) {
@@ -47,11 +47,11 @@ final class PciFunction {
         return description;
     }
 
-    IommuGroup group() {
+    IsolationGroup group() {
         return group;
     }
 
-    ConfigSpace config() {
+    PciConfigSpace config() {
         return config;
     }
 
@@ -100,7 +100,7 @@ final class PciFunction {
     }
 
     void disable() {
-        config.setCommand(ConfigSpace.BUS_MASTER, false);
+        config.setCommand(PciConfigSpace.BUS_MASTER, false);
     }
 
     void reset() {

@@ -42,12 +42,12 @@ final class Type1 implements Machine.Holder {
         machine.add(this);
     }
 
-    void attach(IommuGroup group) {
+    void attach(IsolationGroup group) {
         Refusal.when(!iommu.isSafe(), EPERM);
         group.translate(map);
     }
 
-    void detach(IommuGroup group) {
+    void detach(IsolationGroup group) {
         group.translate(null);
     }
 

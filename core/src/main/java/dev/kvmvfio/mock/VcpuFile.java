@@ -15,7 +15,7 @@ import java.util.function.Consumer;
 
 /** The file of a virtual processor. What it runs is a Java program, the guest's code. */
 final class VcpuFile extends AnonymousFile {
-    static final Ioctls<VcpuFile> IOCTLS = new Ioctls<>(VcpuFile.class, EINVAL)
+    static final IoctlTable<VcpuFile> IOCTLS = new IoctlTable<>(VcpuFile.class, EINVAL)
             .on("KVM_SET_DEVICE_ATTR", kvm_h.KVM_SET_DEVICE_ATTR(), kvm_device_attr.layout(), VcpuFile::setAttr)
             .on("KVM_GET_DEVICE_ATTR", kvm_h.KVM_GET_DEVICE_ATTR(), kvm_device_attr.layout(), VcpuFile::getAttr)
             .on("KVM_HAS_DEVICE_ATTR", kvm_h.KVM_HAS_DEVICE_ATTR(), kvm_device_attr.layout(), (file, argument) -> {
@@ -33,7 +33,7 @@ final class VcpuFile extends AnonymousFile {
             .on("KVM_GET_MP_STATE", kvm_h.KVM_GET_MP_STATE(), (file, argument) -> file.processor.getMpState(argument))
             .on("KVM_SET_MP_STATE", kvm_h.KVM_SET_MP_STATE(), (file, argument) -> file.processor.setMpState(argument));
 
-    private final Vm vm;
+    private final VirtualMachine vm;
     private final PhysicalMemory.Block run;
     private final Cpuid cpuid;
     private final Msrs msrs;
@@ -43,10 +43,10 @@ final class VcpuFile extends AnonymousFile {
     private boolean busy;
     private long tscOffset;
 
-    VcpuFile(Vm vm, int id) {
+    VcpuFile(VirtualMachine vm, int id) {
         super("KVM vCPU " + id);
         this.vm = vm.get();
-        this.run = vm.machine().physicalMemory().allocate(KvmFile.VCPU_MMAP_SIZE);
+        this.run = vm.machine().physicalMemory().allocate(KvmSystemFile.VCPU_MMAP_SIZE);
         this.cpuid = new Cpuid(vm.machine());
         this.msrs = new Msrs(cpuid);
         this.processor = new Processor(cpuid, vm.interrupts(), id);
@@ -69,7 +69,7 @@ final class VcpuFile extends AnonymousFile {
     /** {@code struct kvm_run} and the page behind it. */
     private MemorySegment shared() {
         if (shared == null) {
-            shared = run.map(0, KvmFile.VCPU_MMAP_SIZE, true, Arena.ofAuto());
+            shared = run.map(0, KvmSystemFile.VCPU_MMAP_SIZE, true, Arena.ofAuto());
         }
         return shared;
     }
@@ -121,7 +121,7 @@ final class VcpuFile extends AnonymousFile {
     }
 
     @Override
-    Ioctls<VcpuFile> ioctls() {
+    IoctlTable<VcpuFile> ioctls() {
         return IOCTLS;
     }
 
@@ -163,7 +163,7 @@ final class VcpuFile extends AnonymousFile {
 
     @Override
     Mapping mmap(MappingRequest request) {
-        if (request.offset() + request.length() > KvmFile.VCPU_MMAP_SIZE) {
+        if (request.offset() + request.length() > KvmSystemFile.VCPU_MMAP_SIZE) {
             throw new NotModelledException("a mapping of pages that a vCPU does not have, whose use is fatal,");
         }
         return new Mapping(run, request.offset(), request.length(), request.writable(), this);

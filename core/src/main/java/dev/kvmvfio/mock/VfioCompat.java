@@ -19,7 +19,7 @@ final class VfioCompat {
     private VfioCompat() {
     }
 
-    static Ioctls<IommufdFile> addTo(Ioctls<IommufdFile> ioctls) {
+    static IoctlTable<IommufdFile> addTo(IoctlTable<IommufdFile> ioctls) {
         return ioctls
                 .on("VFIO_GET_API_VERSION", vfio_h.VFIO_GET_API_VERSION(),
                         (file, argument) -> vfio_h.VFIO_API_VERSION())
@@ -50,7 +50,7 @@ final class VfioCompat {
 
     private static long setIommu(IommufdFile file, Argument argument) {
         Refusal.when(!isType1(argument.number()), EINVAL);
-        Ioas ioas = file.compatIoas();
+        IommufdIoas ioas = file.compatIoas();
         if (argument.number() == vfio_h.VFIO_TYPE1_IOMMU()) {
             // The old version may unmap any part, which large pages would not allow.
             ioas.setLargePages(false);
@@ -64,7 +64,7 @@ final class VfioCompat {
         info.copyFrom(argument.read(0, needed));
         int argsz = vfio_iommu_type1_info.argsz(info);
         Refusal.when(Integer.compareUnsigned(argsz, (int) needed) < 0, EINVAL);
-        Ioas ioas = file.compatIoas();
+        IommufdIoas ioas = file.compatIoas();
         CapabilityChain chain = new CapabilityChain((int) info.byteSize(), file.machine());
         MemorySegment available = Argument.allocate(vfio_iommu_type1_info_dma_avail.sizeof());
         vfio_iommu_type1_info_dma_avail.avail(available, UNLIMITED);
@@ -101,9 +101,9 @@ final class VfioCompat {
         int write = vfio_h.VFIO_DMA_MAP_FLAG_WRITE();
         Refusal.when(Integer.compareUnsigned(vfio_iommu_type1_dma_map.argsz(map), (int) map.byteSize()) < 0
                 || (flags & ~(read | write)) != 0, EINVAL);
-        Ioas ioas = file.compatIoas();
+        IommufdIoas ioas = file.compatIoas();
         long size = vfio_iommu_type1_dma_map.size(map);
-        Ioas.Piece piece = IommufdCommands.userPages(file, vfio_iommu_type1_dma_map.vaddr(map), size,
+        IommufdIoas.Piece piece = IommufdCommands.userPages(file, vfio_iommu_type1_dma_map.vaddr(map), size,
                 (flags & write) != 0);
         ioas.mapAt(vfio_iommu_type1_dma_map.iova(map), List.of(piece), size, (flags & read) != 0,
                 (flags & write) != 0);
@@ -116,7 +116,7 @@ final class VfioCompat {
         int all = vfio_h.VFIO_DMA_UNMAP_FLAG_ALL();
         Refusal.when(Integer.compareUnsigned(vfio_iommu_type1_dma_unmap.argsz(unmap), (int) unmap.byteSize()) < 0
                 || (flags & ~all) != 0, EINVAL);
-        Ioas ioas = file.compatIoas();
+        IommufdIoas ioas = file.compatIoas();
         long iova = vfio_iommu_type1_dma_unmap.iova(unmap);
         long size = vfio_iommu_type1_dma_unmap.size(unmap);
         Refusal.when((flags & all) != 0 && (iova != 0 || size != 0), EINVAL);
@@ -138,7 +138,7 @@ final class VfioCompat {
         return 0;
     }
 
-    private static void cut(Ioas ioas, long iova, long size) {
+    private static void cut(IommufdIoas ioas, long iova, long size) {
         if (!ioas.usesLargePages()) {
             ioas.cut(iova + size - 1);
             if (iova != 0) {

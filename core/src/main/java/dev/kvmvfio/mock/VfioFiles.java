@@ -26,7 +26,7 @@ final class VfioFiles implements FileSource {
         files.add("/dev/vfio/vfio",
                 FileTree.DeviceNode.misc(CONTAINER_MINOR, () -> new ContainerFile(machine, iommu)));
         int minor = 0;
-        for (VfioGroup group : driver.groups()) {
+        for (VfioPciGroup group : driver.groups()) {
             files.add(group.path(), new FileTree.DeviceNode(GROUP_MAJOR, minor++, group::open));
         }
         if (machine.profile().hasCdev()) {
@@ -36,7 +36,7 @@ final class VfioFiles implements FileSource {
     }
 
     /** Older kernels have the device's name too, but no node and no device number that belongs to it. */
-    private void addDevice(FileTree files, VfioDevice device) {
+    private void addDevice(FileTree files, VfioPciDevice device) {
         String folder = device.function().folder() + "/vfio-dev/" + device.name();
         files.addFolder(folder);
         if (machine.profile().hasCdev()) {

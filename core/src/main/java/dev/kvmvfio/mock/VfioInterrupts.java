@@ -31,8 +31,8 @@ final class VfioInterrupts {
     private static final int ACTION_TRIGGER = vfio_h.VFIO_IRQ_SET_ACTION_TRIGGER();
 
     private final PciFunction function;
-    private final Map<Integer, EventFd> triggers = new HashMap<>();
-    private final Map<Integer, EventFd> notices = new HashMap<>();
+    private final Map<Integer, EventFdFile> triggers = new HashMap<>();
+    private final Map<Integer, EventFdFile> notices = new HashMap<>();
     private int enabled = NONE;
     private int vectors;
     private boolean masked;
@@ -155,7 +155,7 @@ final class VfioInterrupts {
             removeUnmasker();
             return;
         }
-        EventFd eventFd = EventFd.of(function.machine(), fd);
+        EventFdFile eventFd = EventFdFile.of(function.machine(), fd);
         Refusal.when(unmasker != null, EBUSY);
         unmasker = new Unmasker(eventFd);
         eventFd.addWaiter(unmasker);
@@ -172,10 +172,10 @@ final class VfioInterrupts {
     }
 
     /** An eventfd whose signal unmasks the line. */
-    private final class Unmasker implements EventFd.Waiter {
-        private final EventFd eventFd;
+    private final class Unmasker implements EventFdFile.Waiter {
+        private final EventFdFile eventFd;
 
-        Unmasker(EventFd eventFd) {
+        Unmasker(EventFdFile eventFd) {
             this.eventFd = eventFd;
         }
 
@@ -201,7 +201,7 @@ final class VfioInterrupts {
     }
 
     private void signalIntx() {
-        EventFd trigger = triggers.get(0);
+        EventFdFile trigger = triggers.get(0);
         if (enabled == INTX && !disabledByCommand && trigger != null) {
             trigger.signal();
         }
@@ -245,7 +245,7 @@ final class VfioInterrupts {
     }
 
     private void setIntxTrigger(int fd) {
-        EventFd trigger = fd < 0 ? null : EventFd.of(function.machine(), fd);
+        EventFdFile trigger = fd < 0 ? null : EventFdFile.of(function.machine(), fd);
         triggers.put(0, trigger);
         if (enabled == NONE) {
             enabled = INTX;
@@ -280,7 +280,7 @@ final class VfioInterrupts {
 
     private void fire(Request request) {
         for (int i = 0; i < request.count; i++) {
-            EventFd trigger = triggers.get(request.start + i);
+            EventFdFile trigger = triggers.get(request.start + i);
             if (trigger != null && request.selects(i)) {
                 trigger.signal();
             }
@@ -319,12 +319,12 @@ final class VfioInterrupts {
         triggers.remove(vector);
         if (fd >= 0) {
             Refusal.when(vector >= vectors && !isDynamic(enabled), EINVAL);
-            triggers.put(vector, EventFd.of(function.machine(), fd));
+            triggers.put(vector, EventFdFile.of(function.machine(), fd));
         }
     }
 
     private void triggerNotice(Request request) {
-        EventFd notice = notices.get(request.index);
+        EventFdFile notice = notices.get(request.index);
         if (request.dataKind() == DATA_NONE) {
             Refusal.when(notice == null, EINVAL);
             if (request.count == 0) {
@@ -347,7 +347,7 @@ final class VfioInterrupts {
         if (fd == -1) {
             notices.remove(index);
         } else if (fd >= 0) {
-            notices.put(index, EventFd.of(function.machine(), fd));
+            notices.put(index, EventFdFile.of(function.machine(), fd));
         }
     }
 
@@ -357,7 +357,7 @@ final class VfioInterrupts {
 
     /** The device sends a message; it is lost when nobody wants it. */
     boolean message(int vector) {
-        EventFd trigger = hasMessages() ? triggers.get(vector) : null;
+        EventFdFile trigger = hasMessages() ? triggers.get(vector) : null;
         if (trigger != null) {
             trigger.signal();
         }
@@ -373,7 +373,7 @@ final class VfioInterrupts {
     }
 
     private boolean notify(int index) {
-        EventFd notice = notices.get(index);
+        EventFdFile notice = notices.get(index);
         if (notice != null) {
             notice.signal();
         }

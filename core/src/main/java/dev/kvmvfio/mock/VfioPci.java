@@ -14,8 +14,8 @@ final class VfioPci implements PciDriver {
     private final Machine machine;
     private final PciBus bus;
     private final Map<String, Description> described;
-    private final Map<PciFunction, VfioDevice> devices = new LinkedHashMap<>();
-    private final Map<IommuGroup, VfioGroup> groups = new LinkedHashMap<>();
+    private final Map<PciFunction, VfioPciDevice> devices = new LinkedHashMap<>();
+    private final Map<IsolationGroup, VfioPciGroup> groups = new LinkedHashMap<>();
 
     /** The driver of a host, with what was described of its devices, by their addresses. */
     VfioPci(Machine machine, PciBus bus, Map<String, Description> described) {
@@ -36,8 +36,8 @@ final class VfioPci implements PciDriver {
     @Override
     public PciClient bind(PciFunction function) {
         Refusal.when(function.group() == null, EINVAL);
-        VfioGroup group = groups.computeIfAbsent(function.group(), found -> new VfioGroup(machine, found));
-        VfioDevice device = new VfioDevice(this, function, group, index(function));
+        VfioPciGroup group = groups.computeIfAbsent(function.group(), found -> new VfioPciGroup(machine, found));
+        VfioPciDevice device = new VfioPciDevice(this, function, group, index(function));
         group.devices().add(device);
         devices.put(function, device);
         return device;
@@ -45,7 +45,7 @@ final class VfioPci implements PciDriver {
 
     private int index(PciFunction function) {
         Integer wanted = description(function).index;
-        List<Integer> used = devices.values().stream().map(VfioDevice::index).toList();
+        List<Integer> used = devices.values().stream().map(VfioPciDevice::index).toList();
         return wanted == null || used.contains(wanted) ? PciBus.lowestFree(used) : wanted;
     }
 
@@ -59,12 +59,12 @@ final class VfioPci implements PciDriver {
 
     @Override
     public void unbind(PciFunction function) {
-        VfioDevice device = devices.get(function);
+        VfioPciDevice device = devices.get(function);
         if (device.hasFiles()) {
             throw new NotModelledException("taking the driver from " + function + ", which is in use and would"
                     + " make the caller wait until it is closed,");
         }
-        VfioGroup group = device.group();
+        VfioPciGroup group = device.group();
         group.devices().remove(device);
         if (group.devices().isEmpty()) {
             groups.remove(group.iommuGroup());
@@ -74,16 +74,16 @@ final class VfioPci implements PciDriver {
         machine.remove(device);
     }
 
-    Collection<VfioDevice> devices() {
+    Collection<VfioPciDevice> devices() {
         return devices.values();
     }
 
-    Collection<VfioGroup> groups() {
+    Collection<VfioPciGroup> groups() {
         return groups.values();
     }
 
     /** What this driver has made of a device, or null when it has it not. */
-    VfioDevice device(PciFunction function) {
+    VfioPciDevice device(PciFunction function) {
         return devices.get(function);
     }
 

@@ -23,10 +23,10 @@ final class VfioRegions {
     private static final int REGIONS = vfio_h.VFIO_PCI_NUM_REGIONS();
     private static final int MSIX_ENTRY = 16;
 
-    private final VfioDevice device;
+    private final VfioPciDevice device;
     private final PciFunction function;
 
-    VfioRegions(VfioDevice device) {
+    VfioRegions(VfioPciDevice device) {
         this.device = device;
         this.function = device.function();
     }
@@ -152,7 +152,7 @@ final class VfioRegions {
         for (int i = 0; i < from.byteSize(); i++) {
             function.config().write((int) offset + i, from.get(ValueLayout.JAVA_BYTE, i));
         }
-        device.interrupts().setDisabledByCommand((function.config().command() & ConfigSpace.INTX_DISABLE) != 0);
+        device.interrupts().setDisabledByCommand((function.config().command() & PciConfigSpace.INTX_DISABLE) != 0);
     }
 
     private MemorySegment readBar(int index, long offset, long bytes) {
@@ -165,7 +165,7 @@ final class VfioRegions {
     private long accessible(int index, long offset, long bytes) {
         Bar bar = function.bar(index);
         Refusal.when(bar == null || offset >= bar.size(), EINVAL);
-        boolean decoded = (function.config().command() & ConfigSpace.MEMORY) != 0;
+        boolean decoded = (function.config().command() & PciConfigSpace.MEMORY) != 0;
         Refusal.when(!bar.spec().io() && !decoded, EIO);
         return Math.min(bytes, bar.size() - offset);
     }

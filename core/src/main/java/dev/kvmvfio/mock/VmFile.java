@@ -24,7 +24,7 @@ import java.lang.foreign.MemorySegment;
 final class VmFile extends AnonymousFile {
     private static final long HIGHEST_TSS = 0xffff_ffffL - 3 * PhysicalMemory.PAGE + 1;
 
-    static final Ioctls<VmFile> IOCTLS = new Ioctls<>(VmFile.class, ENOTTY)
+    static final IoctlTable<VmFile> IOCTLS = new IoctlTable<>(VmFile.class, ENOTTY)
             .on("KVM_CHECK_EXTENSION", kvm_h.KVM_CHECK_EXTENSION(),
                     (file, argument) -> KvmCapabilities.of(file.vm.machine(), argument.number()))
             .on("KVM_CREATE_VCPU", kvm_h.KVM_CREATE_VCPU(), (file, argument) -> file.vm.createVcpu(argument.number()))
@@ -63,7 +63,7 @@ final class VmFile extends AnonymousFile {
             })
             .on("KVM_SET_BOOT_CPU_ID", kvm_h.KVM_SET_BOOT_CPU_ID(), (file, argument) -> {
                 Refusal.when(file.vm.hasVcpus(), EBUSY);
-                Refusal.when(argument.number() > Vm.MOST_VCPU_IDS, EINVAL);
+                Refusal.when(argument.number() > VirtualMachine.MOST_VCPU_IDS, EINVAL);
                 return 0;
             })
             .notModelled("KVM_GET_IRQCHIP", kvm_h.KVM_GET_IRQCHIP())
@@ -76,20 +76,20 @@ final class VmFile extends AnonymousFile {
             .notModelled("KVM_CLEAR_DIRTY_LOG", kvm_h.KVM_CLEAR_DIRTY_LOG())
             .notModelled("KVM_CREATE_GUEST_MEMFD", kvm_h.KVM_CREATE_GUEST_MEMFD());
 
-    private final Vm vm;
+    private final VirtualMachine vm;
 
     /** Takes over the caller's reference on the machine. */
-    VmFile(Vm vm) {
+    VmFile(VirtualMachine vm) {
         super("KVM VM");
         this.vm = vm;
     }
 
-    Vm vm() {
+    VirtualMachine vm() {
         return vm;
     }
 
     @Override
-    Ioctls<VmFile> ioctls() {
+    IoctlTable<VmFile> ioctls() {
         return IOCTLS;
     }
 

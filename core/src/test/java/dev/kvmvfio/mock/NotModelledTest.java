@@ -91,7 +91,7 @@ class NotModelledTest {
 
     private List<Call> all() {
         List<Call> all = new ArrayList<>();
-        all.addAll(ioctls(KvmFile.IOCTLS, kvm));
+        all.addAll(ioctls(KvmSystemFile.IOCTLS, kvm));
         all.addAll(ioctls(VmFile.IOCTLS, vm));
         all.addAll(ioctls(VcpuFile.IOCTLS, vcpu));
         all.addAll(ioctls(DeviceFile.IOCTLS, cdev));
@@ -104,7 +104,7 @@ class NotModelledTest {
         return all;
     }
 
-    private List<Call> ioctls(Ioctls<?> ioctls, int fd) {
+    private List<Call> ioctls(IoctlTable<?> ioctls, int fd) {
         return ioctls.notModelled().entrySet().stream()
                 .map(ioctl -> new Call(ioctl.getKey(), () -> kernel.ioctl(fd, ioctl.getValue(), calls.bytes(PAGE))))
                 .toList();

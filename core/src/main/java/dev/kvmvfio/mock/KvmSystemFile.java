@@ -9,16 +9,16 @@ import dev.kvmvfio.bindings.kvm.x86_64.kvm_x86_64_h;
 import java.lang.foreign.MemorySegment;
 
 /** {@code /dev/kvm}. */
-final class KvmFile extends OpenFile {
+final class KvmSystemFile extends OpenFile {
     /** {@code struct kvm_run}, the page for port I/O data, and the ring of coalesced writes. */
     static final int VCPU_MMAP_SIZE = 3 * (int) PhysicalMemory.PAGE;
 
-    static final Ioctls<KvmFile> IOCTLS = new Ioctls<>(KvmFile.class, EINVAL)
+    static final IoctlTable<KvmSystemFile> IOCTLS = new IoctlTable<>(KvmSystemFile.class, EINVAL)
             .on("KVM_GET_API_VERSION", kvm_h.KVM_GET_API_VERSION(), (file, argument) -> {
                 Refusal.when(argument.number() != 0, EINVAL);
                 return kvm_h.KVM_API_VERSION();
             })
-            .on("KVM_CREATE_VM", kvm_h.KVM_CREATE_VM(), KvmFile::createVm)
+            .on("KVM_CREATE_VM", kvm_h.KVM_CREATE_VM(), KvmSystemFile::createVm)
             .on("KVM_CHECK_EXTENSION", kvm_h.KVM_CHECK_EXTENSION(),
                     (file, argument) -> KvmCapabilities.of(file.machine, argument.number()))
             .on("KVM_GET_VCPU_MMAP_SIZE", kvm_h.KVM_GET_VCPU_MMAP_SIZE(), (file, argument) -> {
@@ -31,23 +31,25 @@ final class KvmFile extends OpenFile {
             .notModelled("KVM_GET_MSR_INDEX_LIST", kvm_x86_64_h.KVM_GET_MSR_INDEX_LIST())
             .notModelled("KVM_GET_MSR_FEATURE_INDEX_LIST", kvm_x86_64_h.KVM_GET_MSR_FEATURE_INDEX_LIST())
             .notModelled("KVM_GET_MSRS", kvm_x86_64_h.KVM_GET_MSRS())
-            .on("KVM_GET_DEVICE_ATTR", kvm_h.KVM_GET_DEVICE_ATTR(), kvm_device_attr.layout(), KvmFile::processorAttr)
-            .on("KVM_HAS_DEVICE_ATTR", kvm_h.KVM_HAS_DEVICE_ATTR(), kvm_device_attr.layout(), KvmFile::processorAttr);
+            .on("KVM_GET_DEVICE_ATTR", kvm_h.KVM_GET_DEVICE_ATTR(), kvm_device_attr.layout(),
+                    KvmSystemFile::processorAttr)
+            .on("KVM_HAS_DEVICE_ATTR", kvm_h.KVM_HAS_DEVICE_ATTR(), kvm_device_attr.layout(),
+                    KvmSystemFile::processorAttr);
 
     private final Machine machine;
 
-    KvmFile(Machine machine) {
+    KvmSystemFile(Machine machine) {
         super("/dev/kvm");
         this.machine = machine;
     }
 
     @Override
-    Ioctls<KvmFile> ioctls() {
+    IoctlTable<KvmSystemFile> ioctls() {
         return IOCTLS;
     }
 
     /** Tells of the processor's extended state and of its encryption, and knows nothing else. */
-    private static long processorAttr(KvmFile file, Argument argument) {
+    private static long processorAttr(KvmSystemFile file, Argument argument) {
         MemorySegment attr = argument.read(0, kvm_device_attr.sizeof());
         int group = kvm_device_attr.group(attr);
         if ((group == 0 || group == kvm_x86_64_h.KVM_X86_GRP_SEV()) && kvm_device_attr.attr(attr) == 0) {
@@ -58,6 +60,6 @@ final class KvmFile extends OpenFile {
 
     private long createVm(Argument argument) {
         Refusal.when(argument.number() != kvm_x86_64_h.KVM_X86_DEFAULT_VM(), EINVAL);
-        return machine.files().install(new VmFile(new Vm(machine)));
+        return machine.files().install(new VmFile(new VirtualMachine(machine)));
     }
 }

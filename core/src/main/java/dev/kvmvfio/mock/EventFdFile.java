@@ -13,7 +13,7 @@ import java.util.List;
  * An eventfd. VFIO and KVM keep the object and not the file: it goes on existing for them when the last number is
  * closed, and they are told.
  */
-final class EventFd extends AnonymousFile {
+final class EventFdFile extends AnonymousFile {
     /** The counter never gets to the highest 64-bit number. */
     private static final long LARGEST = -2;
     private static final long FORBIDDEN = -1;
@@ -24,7 +24,7 @@ final class EventFd extends AnonymousFile {
     private final List<Waiter> waiters = new ArrayList<>();
     private long counter;
 
-    EventFd(Machine machine, int initialValue, int flags) {
+    EventFdFile(Machine machine, int initialValue, int flags) {
         super("eventfd");
         Refusal.when((flags & ~(system_h.EFD_CLOEXEC() | system_h.EFD_NONBLOCK() | system_h.EFD_SEMAPHORE())) != 0,
                 EINVAL);
@@ -43,8 +43,8 @@ final class EventFd extends AnonymousFile {
     }
 
     /** The eventfd behind a number, for a call that takes one. */
-    static EventFd of(Machine machine, int fd) {
-        if (machine.files().get(fd) instanceof EventFd eventFd) {
+    static EventFdFile of(Machine machine, int fd) {
+        if (machine.files().get(fd) instanceof EventFdFile eventFd) {
             return eventFd;
         }
         throw Refusal.of(EINVAL);

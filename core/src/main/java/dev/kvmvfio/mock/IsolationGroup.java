@@ -6,15 +6,15 @@ import static dev.kvmvfio.kernel.Errno.EPERM;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Devices that the IOMMU cannot tell apart, who owns their DMA, and what it is translated with. */
-final class IommuGroup {
+/** An IOMMU group: devices that the IOMMU cannot tell apart, who owns their DMA, and what it is translated with. */
+final class IsolationGroup {
     private final int number;
     private final List<PciFunction> functions = new ArrayList<>();
     private Object owner;
     private int owners;
     private IovaMap translation;
 
-    IommuGroup(int number) {
+    IsolationGroup(int number) {
         this.number = number;
     }
 

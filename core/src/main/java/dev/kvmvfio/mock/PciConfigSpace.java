@@ -6,7 +6,7 @@ import java.util.List;
  * A device's configuration space as {@code vfio-pci} shows it: a standard header, a list of capabilities, and which
  * bits a program may change. Writes to BARs never reach the device, so the usual way to find a BAR's size works.
  */
-final class ConfigSpace {
+final class PciConfigSpace {
     private static final int CONVENTIONAL_SIZE = 256;
     private static final int EXPRESS_SIZE = 4096;
 
@@ -33,7 +33,7 @@ final class ConfigSpace {
     private final byte[] content;
     private int lastCapability = CAPABILITIES;
 
-    ConfigSpace(PciDescription device) {
+    PciConfigSpace(PciDescription device) {
         bars = device.bars();
         int size = device.express() ? EXPRESS_SIZE : CONVENTIONAL_SIZE;
         initial = new byte[size];

@@ -9,16 +9,16 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /** The ioctls that one kind of file answers, with their names and the structs they point to. */
-final class Ioctls<F extends OpenFile> {
+final class IoctlTable<F extends OpenFile> {
     /** For files that answer none. */
-    static final Ioctls<OpenFile> NONE = new Ioctls<>(OpenFile.class, ENOTTY);
+    static final IoctlTable<OpenFile> NONE = new IoctlTable<>(OpenFile.class, ENOTTY);
 
     private final Class<F> kind;
     private final Errno unknown;
     private final Map<Long, Entry<F>> entries = new HashMap<>();
     private final Map<String, Long> notModelled = new TreeMap<>();
 
-    Ioctls(Class<F> kind, Errno unknown) {
+    IoctlTable(Class<F> kind, Errno unknown) {
         this.kind = kind;
         this.unknown = unknown;
     }
@@ -33,17 +33,17 @@ final class Ioctls<F extends OpenFile> {
     }
 
     /** An ioctl whose argument is a number, or none. */
-    Ioctls<F> on(String name, long request, Handler<F> handler) {
+    IoctlTable<F> on(String name, long request, Handler<F> handler) {
         return on(name, request, null, handler);
     }
 
     /** An ioctl whose argument is the address of a struct. */
-    Ioctls<F> on(String name, long request, GroupLayout layout, Handler<F> handler) {
+    IoctlTable<F> on(String name, long request, GroupLayout layout, Handler<F> handler) {
         entries.put(canonical(request), new Entry<>(name, layout, handler));
         return this;
     }
 
-    Ioctls<F> notModelled(String name, long request) {
+    IoctlTable<F> notModelled(String name, long request) {
         notModelled.put(name, request);
         return on(name, request, (file, argument) -> {
             throw new NotModelledException(name);

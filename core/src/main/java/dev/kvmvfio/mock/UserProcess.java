@@ -6,7 +6,7 @@ import java.util.EnumSet;
 import java.util.Set;
 
 /** The one process of the mock kernel: its rights, its limits and what it has pinned. */
-final class Process {
+final class UserProcess {
     private static final int OPEN_FILES = 1024;
     private static final int ID = 4242;
     private static final long ALL_CAPABILITIES = 0x1ff_ffff_ffffL;
@@ -18,7 +18,7 @@ final class Process {
     private long lockedPages;
     private long pinnedPages;
 
-    Process(Set<LinuxCapability> missing, long memlock) {
+    UserProcess(Set<LinuxCapability> missing, long memlock) {
         this.missing = missing.isEmpty() ? EnumSet.noneOf(LinuxCapability.class) : EnumSet.copyOf(missing);
         this.memlock = memlock;
     }

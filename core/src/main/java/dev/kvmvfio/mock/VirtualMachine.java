@@ -10,7 +10,7 @@ import java.util.Map;
  * A virtual machine, which lives as long as its own file, a vCPU's, a KVM device's or a VFIO device that was opened
  * for it.
  */
-final class Vm {
+final class VirtualMachine {
     static final int MOST_VCPU_IDS = 4096;
 
     private final Machine machine;
@@ -22,7 +22,7 @@ final class Vm {
     private KvmVfio vfio;
     private int references = 1;
 
-    Vm(Machine machine) {
+    VirtualMachine(Machine machine) {
         this.machine = machine;
         this.slots = new MemorySlots(machine);
         this.irqFds = new IrqFds(this);
@@ -49,7 +49,7 @@ final class Vm {
         return ioEventFds;
     }
 
-    Vm get() {
+    VirtualMachine get() {
         references++;
         return this;
     }

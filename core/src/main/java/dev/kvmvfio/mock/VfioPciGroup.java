@@ -8,19 +8,19 @@ import java.util.ArrayList;
 import java.util.List;
 
 /** An IOMMU group of which {@code vfio-pci} has at least one device: who has its file open, and in which container. */
-final class VfioGroup {
+final class VfioPciGroup {
     private final Machine machine;
-    private final IommuGroup iommuGroup;
-    private final List<VfioDevice> devices = new ArrayList<>();
+    private final IsolationGroup iommuGroup;
+    private final List<VfioPciDevice> devices = new ArrayList<>();
     private GroupFile file;
-    private Vm vm;
+    private VirtualMachine vm;
     private Container container;
     private int containerUsers;
     private IommufdFile iommufd;
     private int devicesOpenByCdev;
     private boolean dead;
 
-    VfioGroup(Machine machine, IommuGroup iommuGroup) {
+    VfioPciGroup(Machine machine, IsolationGroup iommuGroup) {
         this.machine = machine;
         this.iommuGroup = iommuGroup;
     }
@@ -29,11 +29,11 @@ final class VfioGroup {
         return machine;
     }
 
-    IommuGroup iommuGroup() {
+    IsolationGroup iommuGroup() {
         return iommuGroup;
     }
 
-    List<VfioDevice> devices() {
+    List<VfioPciDevice> devices() {
         return devices;
     }
 
@@ -74,11 +74,11 @@ final class VfioGroup {
     }
 
     /** The virtual machine that KVM told this group of, or null. */
-    Vm vm() {
+    VirtualMachine vm() {
         return vm;
     }
 
-    void setVm(Vm machine) {
+    void setVm(VirtualMachine machine) {
         vm = machine;
     }
 

@@ -14,18 +14,18 @@ import java.util.List;
 import java.util.Map;
 
 /** An I/O address space: what it maps, what devices forbid in it, and the page tables that are filled from it. */
-final class Ioas extends IommufdObject implements Machine.Holder {
+final class IommufdIoas extends IommufdObject implements Machine.Holder {
     private static final long LAST = -1L;
     private static final long HUGE_PAGE = 2 << 20;
 
     private final IovaMap map;
     private final Map<Object, List<Iommu.Range>> reserved = new LinkedHashMap<>();
-    private final List<Hwpt> tables = new ArrayList<>();
+    private final List<IommufdHwpt> tables = new ArrayList<>();
     private List<Iommu.Range> allowed = List.of();
     private boolean smallPages;
     private long alignment = 1;
 
-    Ioas(IommufdFile file) {
+    IommufdIoas(IommufdFile file) {
         super(file);
         map = new IovaMap(file.machine());
         file.machine().add(this);
@@ -51,8 +51,8 @@ final class Ioas extends IommufdObject implements Machine.Holder {
         return !tables.isEmpty();
     }
 
-    List<Hwpt> automaticTables() {
-        return tables.stream().filter(Hwpt::isAutomatic).toList();
+    List<IommufdHwpt> automaticTables() {
+        return tables.stream().filter(IommufdHwpt::isAutomatic).toList();
     }
 
     private List<Iommu.Range> allReserved() {
@@ -81,7 +81,7 @@ final class Ioas extends IommufdObject implements Machine.Holder {
     }
 
     /** Fills a page table with everything that is mapped, which pins it. */
-    void addTable(Hwpt table) {
+    void addTable(IommufdHwpt table) {
         checkAlignment(Iommu.SMALLEST_PAGE);
         reserve(table, List.of(new Iommu.Range(file().iommu().lastIova() + 1, LAST)));
         try {
@@ -100,7 +100,7 @@ final class Ioas extends IommufdObject implements Machine.Holder {
         Refusal.when(misaligned, EADDRINUSE);
     }
 
-    void removeTable(Hwpt table) {
+    void removeTable(IommufdHwpt table) {
         tables.remove(table);
         reserved.remove(table);
         map.areas().forEach(area -> area.pages().unpin());

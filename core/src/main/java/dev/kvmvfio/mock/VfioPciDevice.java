@@ -5,20 +5,20 @@ import static dev.kvmvfio.kernel.Errno.EINVAL;
 import java.util.List;
 
 /** A device that {@code vfio-pci} has: how often it is open, for which virtual machine, and by which interface. */
-final class VfioDevice implements PciClient, Machine.Holder {
+final class VfioPciDevice implements PciClient, Machine.Holder {
     private final VfioPci driver;
     private final PciFunction function;
-    private final VfioGroup group;
+    private final VfioPciGroup group;
     private final int index;
     private final VfioInterrupts interrupts;
     private int files;
     private int openCount;
-    private Vm vm;
+    private VirtualMachine vm;
     private IommufdDevice iommufdDevice;
     private boolean attached;
     private boolean openedByCdev;
 
-    VfioDevice(VfioPci driver, PciFunction function, VfioGroup group, int index) {
+    VfioPciDevice(VfioPci driver, PciFunction function, VfioPciGroup group, int index) {
         this.driver = driver;
         this.function = function;
         this.group = group;
@@ -35,7 +35,7 @@ final class VfioDevice implements PciClient, Machine.Holder {
         return function;
     }
 
-    VfioGroup group() {
+    VfioPciGroup group() {
         return group;
     }
 
@@ -100,7 +100,7 @@ final class VfioDevice implements PciClient, Machine.Holder {
     }
 
     /** The virtual machine that the driver was told of when the device was opened, or null. */
-    Vm vm() {
+    VirtualMachine vm() {
         return vm;
     }
 
@@ -118,7 +118,7 @@ final class VfioDevice implements PciClient, Machine.Holder {
     }
 
     /** Tells the driver of a virtual machine, when this is the first open. */
-    void knowVm(Vm machine) {
+    void knowVm(VirtualMachine machine) {
         if (openCount == 0 && machine != null) {
             vm = machine.get();
         }
