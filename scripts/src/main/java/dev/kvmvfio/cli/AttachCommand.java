@@ -23,7 +23,7 @@ final class AttachCommand extends Command {
     private static final Option VERBOSE = Option.builder("v").longOpt("verbose")
             .desc("Print each system call to standard error as it returns, decoded; those that only read sysfs are left "
                     + "out.")
-            .build();
+            .get();
 
     AttachCommand() {
         super("attach", "ADDRESS",

@@ -13,7 +13,7 @@ import org.apache.commons.cli.ParseException;
 abstract class Command {
     static final Option JSON = flag("json", "Print one JSON document instead of lines.");
     static final Option MOCK = flag("mock", "Do it on the embedded model of a kernel and its host.");
-    private static final Option HELP = Option.builder("h").longOpt("help").desc("Tell all this.").build();
+    private static final Option HELP = Option.builder("h").longOpt("help").desc("Tell all this.").get();
     private static final int WIDTH = 100;
 
     private final String name;
@@ -43,18 +43,18 @@ abstract class Command {
     }
 
     static Option flag(String name, String description) {
-        return Option.builder().longOpt(name).desc(description).build();
+        return Option.builder().longOpt(name).desc(description).get();
     }
 
     static Option valued(String name, String value, String description) {
-        return Option.builder().longOpt(name).hasArg().argName(value).desc(description).build();
+        return Option.builder().longOpt(name).hasArg().argName(value).desc(description).get();
     }
 
     /** Returns the exit code. */
     abstract int run(Invocation invocation) throws IOException, ParseException;
 
     final int run(List<String> words, PrintWriter out, PrintWriter err) throws IOException, ParseException {
-        Invocation invocation = new Invocation(DefaultParser.builder().setAllowPartialMatching(false).build()
+        Invocation invocation = new Invocation(DefaultParser.builder().setAllowPartialMatching(false).get()
                 .parse(options, words.toArray(String[]::new)), out, err);
         if (invocation.has(HELP)) {
             printHelp(out);
@@ -71,6 +71,8 @@ abstract class Command {
         return run(invocation);
     }
 
+    // The formatter that is not deprecated prints a table with titles, and blanks at the ends of lines.
+    @SuppressWarnings("deprecation")
     private void printHelp(PrintWriter out) {
         HelpFormatter formatter = HelpFormatter.builder().get();
         formatter.setSyntaxPrefix("Usage: ");
