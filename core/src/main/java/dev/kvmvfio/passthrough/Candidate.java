@@ -13,6 +13,7 @@ import dev.kvmvfio.vfio.VfioCdev;
 import dev.kvmvfio.vfio.VfioContainer;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.stream.Collectors;
 
 /**
@@ -34,7 +35,7 @@ import java.util.stream.Collectors;
  * @param obstacle the first thing that keeps it from being attached; empty when it can be
  */
 public record Candidate(PciAddress address, int vendorId, int deviceId, int classCode, Optional<String> name,
-        Optional<String> driver, Optional<Integer> iommuGroup, Optional<String> cdev, Optional<Obstacle> obstacle) {
+        Optional<String> driver, OptionalInt iommuGroup, Optional<String> cdev, Optional<Obstacle> obstacle) {
     /**
      * All PCI devices of a host.
      *
@@ -63,7 +64,7 @@ public record Candidate(PciAddress address, int vendorId, int deviceId, int clas
         int vendor = device.vendorId();
         int id = device.deviceId();
         return new Candidate(device.address(), vendor, id, device.classCode(), names.name(vendor, id), device.driver(),
-                device.iommuGroup().map(IommuGroup::number),
+                device.iommuGroup().stream().mapToInt(IommuGroup::number).findFirst(),
                 device.vfioName().map(_ -> VfioCdev.path(device)).filter(path -> SystemFiles.exists(kernel, path)),
                 obstacle(device));
     }
@@ -133,7 +134,7 @@ public record Candidate(PciAddress address, int vendorId, int deviceId, int clas
     public String toString() {
         return String.format("%s %04x:%04x %s, %s, %s: %s", address, vendorId, deviceId,
                 name.orElse(String.format("class %06x", classCode)), driver.orElse("no driver"),
-                iommuGroup.map(number -> "IOMMU group " + number).orElse("no IOMMU group"),
+                iommuGroup.isPresent() ? "IOMMU group " + iommuGroup.getAsInt() : "no IOMMU group",
                 obstacle.map(Obstacle::reason).orElse("can be attached"));
     }
 }

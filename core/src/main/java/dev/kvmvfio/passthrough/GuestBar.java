@@ -8,8 +8,8 @@ import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kvm.MemorySlot;
 import dev.kvmvfio.kvm.Vm;
 import dev.kvmvfio.vfio.MsixTable;
-import dev.kvmvfio.vfio.Region.Area;
 import dev.kvmvfio.vfio.Region;
+import dev.kvmvfio.vfio.Region.Area;
 import dev.kvmvfio.vfio.RegionMapping;
 import java.util.ArrayList;
 import java.util.List;
@@ -82,7 +82,7 @@ public final class GuestBar extends Handle {
         for (Area area : region.mappableAreas()) {
             addWholePages(areas, area.offset(), area.offset() + area.size(), page);
         }
-        return MsixTable.of(region.device()).filter(table -> table.region() == region.index())
+        return region.device().msixTable().filter(table -> table.region() == region.index())
                 .map(table -> without(table, areas, page)).orElse(areas);
     }
 

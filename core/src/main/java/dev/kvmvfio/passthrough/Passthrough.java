@@ -1,6 +1,5 @@
 package dev.kvmvfio.passthrough;
 
-import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.dma.DmaMapping;
 import dev.kvmvfio.dma.DmaSpace;
 import dev.kvmvfio.internal.Failures;
@@ -143,7 +142,7 @@ public final class Passthrough extends Handle {
         done("open", container, "");
         done("VFIO_GROUP_SET_CONTAINER", group, "");
         done("VFIO_SET_IOMMU", container,
-                container.iommuType() == vfio_h.VFIO_TYPE1v2_IOMMU() ? "type 1 v2" : "type 1");
+                container.iommuType().toString());
         RegisteredGroup registered = kvmVfio.add(group);
         undo(registered, kvmVfio, "KVM_DEV_VFIO_GROUP_DEL");
         done("KVM_DEV_VFIO_GROUP_ADD", kvmVfio, group.toString());

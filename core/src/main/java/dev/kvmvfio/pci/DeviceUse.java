@@ -2,7 +2,6 @@ package dev.kvmvfio.pci;
 
 import dev.kvmvfio.internal.SystemFiles;
 import dev.kvmvfio.kernel.Kernel;
-import dev.kvmvfio.kernel.KernelException;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -10,11 +9,8 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Stream;
 
-/**
- * What the host uses a device for: mounted file systems and swap on its disks, the way to the network, the screen, or
- * a program that has it open through VFIO. Other uses, such as a disk that a database reads directly, stay unseen.
- */
-public final class DeviceUse {
+/** Looks for what the host uses a device for. */
+final class DeviceUse {
     private static final int DISPLAY = 0x03;
 
     private final Kernel kernel;
@@ -25,15 +21,7 @@ public final class DeviceUse {
         this.device = device;
     }
 
-    /**
-     * The uses of a device. Which programs have it open is known for those processes only whose open files the caller
-     * may see.
-     *
-     * @param device the device
-     * @return a few words for each, such as {@code nvme0n1p2 is mounted at /}; empty when nothing is known to use it
-     * @throws KernelException when the host's files cannot be read
-     */
-    public static List<String> of(PciDevice device) {
+    static List<String> of(PciDevice device) {
         DeviceUse use = new DeviceUse(device);
         return Stream.of(use.disks(), use.network(), use.screen(), use.programs()).flatMap(List::stream).toList();
     }

@@ -12,7 +12,7 @@ import java.util.Optional;
  *
  * {@snippet :
  * PciDevice device = PciDevice.find("0000:6a:01.0");
- * DriverBinding before = DriverBinding.give(device, "vfio-pci");
+ * DriverBinding before = DriverBinding.bind(device, "vfio-pci");
  * // attach it, detach it
  * before.restore();
  * }
@@ -41,7 +41,7 @@ public record DriverBinding(PciDevice device, Optional<String> driver, Optional<
     }
 
     /**
-     * Gives a device that the host does not use to a driver, and to no other from then on: all steps or none.
+     * Binds a device that the host does not use to a driver, and to no other from then on: all steps or none.
      *
      * @param device the device
      * @param driver such as {@code vfio-pci}; it must be loaded
@@ -49,13 +49,13 @@ public record DriverBinding(PciDevice device, Optional<String> driver, Optional<
      * @throws HostException when the host uses the device, has no IOMMU, or has no such driver, or it is a bridge
      * @throws KernelException when a step is refused; those before it were undone
      */
-    public static DriverBinding give(PciDevice device, String driver) {
+    public static DriverBinding bind(PciDevice device, String driver) {
         requireUnused(device, "End that first; kvm-vfio bind --force does not ask");
-        return giveInUse(device, driver);
+        return bindByForce(device, driver);
     }
 
     /**
-     * Gives a device to a driver even if the host uses it, which can cost data, the network or the screen.
+     * Binds a device to a driver even if the host uses it, which can cost data, the network or the screen.
      *
      * @param device the device
      * @param driver such as {@code vfio-pci}; it must be loaded
@@ -63,7 +63,7 @@ public record DriverBinding(PciDevice device, Optional<String> driver, Optional<
      * @throws HostException when the host has no IOMMU, or has no such driver, or it is a bridge
      * @throws KernelException when a step is refused; those before it were undone
      */
-    public static DriverBinding giveInUse(PciDevice device, String driver) {
+    public static DriverBinding bindByForce(PciDevice device, String driver) {
         DriverBinding before = of(device);
         device.requireIommu();
         if (device.isBridge()) {
@@ -87,7 +87,7 @@ public record DriverBinding(PciDevice device, Optional<String> driver, Optional<
      * @throws HostException when the device is in use
      * @throws KernelException when a step is refused; those before it were undone
      */
-    public static DriverBinding release(PciDevice device) {
+    public static DriverBinding unbind(PciDevice device) {
         requireUnused(device, "End that first");
         DriverBinding before = of(device);
         new DriverBinding(device, Optional.empty(), Optional.empty()).establish(before);
@@ -107,7 +107,7 @@ public record DriverBinding(PciDevice device, Optional<String> driver, Optional<
     }
 
     private static void requireUnused(PciDevice device, String remedy) {
-        List<String> uses = DeviceUse.of(device);
+        List<String> uses = device.uses();
         if (!uses.isEmpty()) {
             throw new HostException(device + " is in use: " + String.join(", ", uses), remedy);
         }

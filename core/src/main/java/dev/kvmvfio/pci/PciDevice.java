@@ -173,6 +173,18 @@ public final class PciDevice {
     }
 
     /**
+     * What the host uses this device for: mounted file systems and swap on its disks, the way to the network, the
+     * screen, or a program that has it open through VFIO. Other uses, such as a disk that a database reads directly, stay
+     * unseen, and so do programs whose open files the caller may not see.
+     *
+     * @return a few words for each, such as {@code nvme0n1p2 is mounted at /}; empty when nothing is known to use it
+     * @throws KernelException when the host's files cannot be read
+     */
+    public List<String> uses() {
+        return DeviceUse.of(this);
+    }
+
+    /**
      * Makes sure that a VFIO driver has this device.
      *
      * @throws HostException when another driver or none has it, or the host has no IOMMU; the message says what to do

@@ -12,10 +12,10 @@
  * }
  * }
  *
- * <p>{@link dev.kvmvfio.pci.DriverBinding} gives a device to another driver, and back:
+ * <p>{@link dev.kvmvfio.pci.DriverBinding} binds a device to another driver, and back:
  *
  * {@snippet lang=java :
- * DriverBinding before = DriverBinding.give(PciDevice.find("0000:6a:01.0"), "vfio-pci");
+ * DriverBinding before = DriverBinding.bind(PciDevice.find("0000:6a:01.0"), "vfio-pci");
  * before.restore();
  * }
  */

@@ -1,12 +1,12 @@
 package dev.kvmvfio.vfio;
 
-import dev.kvmvfio.kernel.KernelException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
 /**
  * What a PCI device's configuration space said when it was read, as VFIO shows it: the header and the capabilities. As
@@ -19,11 +19,11 @@ import java.util.stream.Collectors;
  * @param revision 0 to 0xff
  * @param classCode base class, subclass and interface, 0 to 0xffffff
  * @param headerType 0 for a device, 1 for a bridge; bit 7 is set when the device has several functions
- * @param bars the base address registers as they are, in their order
+ * @param bars the base address registers that are in use, in their order
  * @param capabilities in the order of their lists, the extended ones last
  */
 public record ConfigSpace(int vendorId, int deviceId, int command, int status, int revision, int classCode,
-        int headerType, List<Integer> bars, List<PciCapability> capabilities) {
+        int headerType, List<Bar> bars, List<PciCapability> capabilities) {
     private static final int COMMAND = 0x04;
     private static final int STATUS = 0x06;
     private static final int REVISION = 0x08;
@@ -40,6 +40,52 @@ public record ConfigSpace(int vendorId, int deviceId, int command, int status, i
     private static final Map<Integer, String> STATES = bits(3, "INTx pending", 4, "capabilities", 8,
             "data parity error", 11, "target abort signalled", 12, "target abort received", 13, "master abort", 14,
             "system error", 15, "parity error");
+
+    /**
+     * A base address register.
+     *
+     * @param index 0 to 5; of a 64-bit one, which takes two, the first
+     * @param type what is behind it
+     * @param address where it is on the bus
+     * @param prefetchable whether reading has no side effects
+     */
+    public record Bar(int index, Type type, long address, boolean prefetchable) {
+        /** What is behind a base address register, and how wide it is. */
+        public enum Type {
+            /** I/O ports. */
+            IO,
+            /** Memory below 4 GiB. */
+            MEMORY_32,
+            /** Memory anywhere. */
+            MEMORY_64
+        }
+
+        static List<Bar> read(Region config, int count) {
+            List<Integer> registers = IntStream.range(0, count).mapToObj(i -> config.readInt(BARS + 4 * i)).toList();
+            List<Bar> bars = new ArrayList<>();
+            for (int i = 0; i < count; i++) {
+                int value = registers.get(i);
+                if ((value & 1) != 0) {
+                    bars.add(new Bar(i, Type.IO, Integer.toUnsignedLong(value & ~3), false));
+                } else if ((value & 6) == 4 && i + 1 < count) {
+                    long high = Integer.toUnsignedLong(registers.get(i + 1)) << Integer.SIZE;
+                    bars.add(new Bar(i++, Type.MEMORY_64, high | Integer.toUnsignedLong(value & ~0xf),
+                            (value & 8) != 0));
+                } else if (value != 0) {
+                    bars.add(new Bar(i, Type.MEMORY_32, Integer.toUnsignedLong(value & ~0xf), (value & 8) != 0));
+                }
+            }
+            return List.copyOf(bars);
+        }
+
+        @Override
+        public String toString() {
+            return type == Type.IO
+                    ? String.format("BAR %d: I/O ports at 0x%x", index, address)
+                    : String.format("BAR %d: memory at 0x%x, %d bits%s", index, address,
+                            type == Type.MEMORY_64 ? 64 : 32, prefetchable ? ", prefetchable" : "");
+        }
+    }
 
     /**
      * A capability of a device.
@@ -94,22 +140,12 @@ public record ConfigSpace(int vendorId, int deviceId, int command, int status, i
         return names;
     }
 
-    /**
-     * Reads a configuration space.
-     *
-     * @param config the device's region {@link Region#CONFIG}
-     * @return what it says now
-     * @throws KernelException when it cannot be read
-     */
-    public static ConfigSpace read(Region config) {
+    static ConfigSpace read(Region config) {
         int ids = config.readInt(0);
         int status = Short.toUnsignedInt(config.readShort(STATUS));
         int classAndRevision = config.readInt(REVISION);
         int headerType = Byte.toUnsignedInt(config.readByte(HEADER_TYPE));
-        List<Integer> bars = new ArrayList<>();
-        for (int i = 0; i < ((headerType & 0x7f) == 1 ? BARS_OF_A_BRIDGE : BARS_OF_A_DEVICE); i++) {
-            bars.add(config.readInt(BARS + 4 * i));
-        }
+        List<Bar> bars = Bar.read(config, (headerType & 0x7f) == 1 ? BARS_OF_A_BRIDGE : BARS_OF_A_DEVICE);
         List<PciCapability> capabilities = new ArrayList<>();
         if ((status & HAS_CAPABILITIES) != 0) {
             addCapabilities(config, capabilities);
@@ -118,8 +154,7 @@ public record ConfigSpace(int vendorId, int deviceId, int command, int status, i
             addExtended(config, capabilities);
         }
         return new ConfigSpace(ids & 0xffff, ids >>> 16, Short.toUnsignedInt(config.readShort(COMMAND)), status,
-                classAndRevision & 0xff, classAndRevision >>> 8, headerType, List.copyOf(bars),
-                List.copyOf(capabilities));
+                classAndRevision & 0xff, classAndRevision >>> 8, headerType, bars, List.copyOf(capabilities));
     }
 
     /** A device that does not answer reads as ones, and a broken list may lead back: each place counts once. */
@@ -154,17 +189,6 @@ public record ConfigSpace(int vendorId, int deviceId, int command, int status, i
         return String.format("0x%04x", register) + (set.isEmpty() ? "" : " (" + set + ")");
     }
 
-    private String bar(int index) {
-        int value = bars.get(index);
-        if ((value & 1) != 0) {
-            return String.format("BAR %d: I/O ports at 0x%x", index, value & ~3);
-        }
-        boolean is64 = (value & 6) == 4;
-        long high = is64 && index + 1 < bars.size() ? Integer.toUnsignedLong(bars.get(index + 1)) << 32 : 0;
-        return String.format("BAR %d: memory at 0x%x, %d bits%s", index, high | Integer.toUnsignedLong(value & ~0xf),
-                is64 ? 64 : 32, (value & 8) != 0 ? ", prefetchable" : "");
-    }
-
     @Override
     public String toString() {
         List<String> lines = new ArrayList<>();
@@ -172,12 +196,7 @@ public record ConfigSpace(int vendorId, int deviceId, int command, int status, i
                 classCode, revision, headerType));
         lines.add("command " + words(COMMANDS, command));
         lines.add("status " + words(STATES, status));
-        for (int i = 0; i < bars.size(); i++) {
-            boolean upperHalf = i > 0 && (bars.get(i - 1) & 7) == 4;
-            if (bars.get(i) != 0 && !upperHalf) {
-                lines.add(bar(i));
-            }
-        }
+        bars.forEach(bar -> lines.add(bar.toString()));
         capabilities.forEach(capability -> lines.add("at " + capability));
         return String.join("\n", lines);
     }

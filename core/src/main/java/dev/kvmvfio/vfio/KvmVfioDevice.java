@@ -22,9 +22,11 @@ import java.lang.foreign.ValueLayout;
  * <p><b>Thread-safety:</b> all methods may be called from any thread.
  */
 public final class KvmVfioDevice extends Handle {
+    private final Vm vm;
     private final KvmDevice device;
 
-    private KvmVfioDevice(KvmDevice device) {
+    private KvmVfioDevice(Vm vm, KvmDevice device) {
+        this.vm = vm;
         this.device = device;
     }
 
@@ -37,7 +39,9 @@ public final class KvmVfioDevice extends Handle {
      */
     public static KvmVfioDevice create(Vm vm) {
         KvmDevice device = vm.createDevice(KvmDeviceType.VFIO);
-        return Lifecycle.adopt(new KvmVfioDevice(device), device);
+        KvmVfioDevice created = Lifecycle.adopt(new KvmVfioDevice(vm, device), vm);
+        Lifecycle.adopt(device, created);
+        return created;
     }
 
     /**
@@ -51,11 +55,11 @@ public final class KvmVfioDevice extends Handle {
      */
     public RegisteredCdev add(VfioCdev cdev) {
         register(cdev);
-        return Lifecycle.adopt(new RegisteredCdev(this, cdev), this, cdev);
+        return Lifecycle.adopt(new RegisteredCdev(this, cdev), this, device, cdev);
     }
 
     /**
-     * {@code KVM_DEV_VFIO_FILE_ADD} of a group.
+     * {@code KVM_DEV_VFIO_FILE_ADD} of a group; before Linux 6.6 it was named {@code KVM_DEV_VFIO_GROUP_ADD}.
      *
      * @param group an open group; it is not closed with the registration
      * @return the registration, which belongs to this device
@@ -64,18 +68,7 @@ public final class KvmVfioDevice extends Handle {
      */
     public RegisteredGroup add(VfioGroup group) {
         register(group);
-        return Lifecycle.adopt(new RegisteredGroup(this, group), this, group);
-    }
-
-    /**
-     * {@code KVM_DEV_VFIO_GROUP_ADD}, the name that {@code FILE_ADD} had before Linux 6.6. Its number is the same.
-     *
-     * @param group an open group
-     * @return as {@link #add(VfioGroup)}
-     * @throws KernelException as {@link #add(VfioGroup)}
-     */
-    public RegisteredGroup addGroup(VfioGroup group) {
-        return add(group);
+        return Lifecycle.adopt(new RegisteredGroup(this, group), this, device, group);
     }
 
     private void register(VfioFile file) {
@@ -109,6 +102,15 @@ public final class KvmVfioDevice extends Handle {
     }
 
     /**
+     * The VM that learns of the files.
+     *
+     * @return the owner of this device
+     */
+    public Vm vm() {
+        return vm;
+    }
+
+    /**
      * The device's own file and attributes.
      *
      * @return closed with this object
@@ -119,7 +121,7 @@ public final class KvmVfioDevice extends Handle {
 
     @Override
     protected void release() {
-        device.close();
+        // The file was its oldest child.
     }
 
     @Override

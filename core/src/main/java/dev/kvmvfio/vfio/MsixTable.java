@@ -1,6 +1,5 @@
 package dev.kvmvfio.vfio;
 
-import dev.kvmvfio.kernel.KernelException;
 import java.util.Optional;
 
 /**
@@ -22,22 +21,15 @@ public record MsixTable(int region, long offset, int vectors) {
     private static final int MOST_CAPABILITIES = 48;
     private static final int ENTRY = 16;
 
-    /**
-     * Reads the device's capabilities.
-     *
-     * @param device a PCI device
-     * @return the place, or empty when the device has no MSI-X
-     * @throws KernelException when the configuration space cannot be read
-     */
-    public static Optional<MsixTable> of(VfioDevice device) {
-        Region config = device.region(Region.CONFIG);
+    /** Reads the device's capabilities; empty when it has no MSI-X. */
+    static Optional<MsixTable> read(Region config) {
         if ((config.readShort(STATUS) & HAS_CAPABILITIES) == 0) {
             return Optional.empty();
         }
         int at = pointer(config, FIRST_CAPABILITY);
         for (int i = 0; i < MOST_CAPABILITIES && at != 0; i++) {
             if (Byte.toUnsignedInt(config.readByte(at)) == MSIX) {
-                return Optional.of(read(config, at));
+                return Optional.of(at(config, at));
             }
             at = pointer(config, at + 1);
         }
@@ -48,7 +40,7 @@ public record MsixTable(int region, long offset, int vectors) {
         return config.readByte(position) & 0xfc;
     }
 
-    private static MsixTable read(Region config, int at) {
+    private static MsixTable at(Region config, int at) {
         int location = config.readInt(at + LOCATION);
         return new MsixTable(Region.BAR0 + (location & 7), Integer.toUnsignedLong(location & ~7),
                 (config.readShort(at + CONTROL) & 0x7ff) + 1);

@@ -142,7 +142,7 @@ public final class VfioCdev extends VfioFile {
      *
      * @return as it was opened
      */
-    public PciDevice device() {
+    public PciDevice pciDevice() {
         return device;
     }
 }

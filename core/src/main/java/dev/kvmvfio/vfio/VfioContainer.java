@@ -41,7 +41,7 @@ public final class VfioContainer extends DmaSpace {
     private static final Ioctl UNMAP_DMA = new Ioctl("VFIO_IOMMU_UNMAP_DMA", vfio_h.VFIO_IOMMU_UNMAP_DMA());
 
     private final FileDescriptor fd;
-    private int iommuType;
+    private IommuType iommuType;
 
     private VfioContainer(FileDescriptor fd) {
         this.fd = fd;
@@ -58,19 +58,19 @@ public final class VfioContainer extends DmaSpace {
      * @throws HostException when VFIO speaks another version of its interface, or has no type 1 IOMMU
      */
     public static VfioContainer open(VfioGroup group) {
-        return open(group, List.of(vfio_h.VFIO_TYPE1v2_IOMMU(), vfio_h.VFIO_TYPE1_IOMMU()));
+        return open(group, List.of(IommuType.TYPE1V2, IommuType.TYPE1));
     }
 
     /**
      * Opens a container with a choice of IOMMU types.
      *
      * @param group the first group, in no container yet
-     * @param iommuTypes {@code VFIO_..._IOMMU} numbers, the first choice first
+     * @param iommuTypes the first choice first
      * @return the container, owned by the caller
      * @throws KernelException when the kernel refuses; the message says why
      * @throws HostException when VFIO speaks another version of its interface, or has none of the types
      */
-    public static VfioContainer open(VfioGroup group, List<Integer> iommuTypes) {
+    public static VfioContainer open(VfioGroup group, List<IommuType> iommuTypes) {
         Kernel kernel = group.fd().kernel();
         FileDescriptor fd = DeviceNode.open(kernel, PATH, VfioContainer::openRemedy);
         return Lifecycle.complete(new VfioContainer(fd), container -> {
@@ -96,17 +96,18 @@ public final class VfioContainer extends DmaSpace {
         }
     }
 
-    private void setIommu(VfioGroup group, List<Integer> types) {
-        iommuType = types.stream().filter(type -> fd.call(CHECK_EXTENSION, type) > 0).findFirst()
+    private void setIommu(VfioGroup group, List<IommuType> types) {
+        iommuType = types.stream().filter(type -> fd.call(CHECK_EXTENSION, type.number()) > 0).findFirst()
                 .orElseThrow(() -> new HostException(PATH + " has none of the IOMMU types " + types,
                         "Load the module vfio_iommu_type1"));
-        int result = fd.ioctl(SET_IOMMU, iommuType);
+        int result = fd.ioctl(SET_IOMMU, iommuType.number());
         if (result < 0) {
-            throw new KernelException(SET_IOMMU.name(), this, "type=" + iommuType, result, Errno.EPERM.is(result)
-                    ? "The platform cannot keep the devices of " + group.group()
-                            + " from faking interrupts (no interrupt "
-                            + "remapping: switch it on in the firmware)"
-                    : "");
+            throw new KernelException(SET_IOMMU.name(), this, "type=" + iommuType.number(), result,
+                    Errno.EPERM.is(result)
+                            ? "The platform cannot keep the devices of " + group.iommuGroup()
+                                    + " from faking interrupts (no interrupt "
+                                    + "remapping: switch it on in the firmware)"
+                            : "");
         }
     }
 
@@ -125,8 +126,8 @@ public final class VfioContainer extends DmaSpace {
                 argument.set(ValueLayout.JAVA_INT, 0, number);
                 return group.fd().ioctl(SET_CONTAINER, argument);
             });
-            if (Errno.EPERM.is(result) && !group.group().blockers().isEmpty()) {
-                throw VfioGroup.notViable(group.group());
+            if (Errno.EPERM.is(result) && !group.iommuGroup().blockers().isEmpty()) {
+                throw VfioGroup.notViable(group.iommuGroup());
             }
             if (result < 0) {
                 throw new KernelException(SET_CONTAINER.name(), group, "container=" + fd.number(), result,
@@ -143,9 +144,9 @@ public final class VfioContainer extends DmaSpace {
     /**
      * Which IOMMU it has.
      *
-     * @return a {@code VFIO_..._IOMMU} number
+     * @return as {@code VFIO_SET_IOMMU} set it
      */
-    public int iommuType() {
+    public IommuType iommuType() {
         return iommuType;
     }
 

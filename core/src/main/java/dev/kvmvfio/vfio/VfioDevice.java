@@ -13,6 +13,7 @@ import dev.kvmvfio.kernel.KernelException;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.NoSuchElementException;
+import java.util.Optional;
 import java.util.function.IntFunction;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -147,6 +148,16 @@ public sealed class VfioDevice extends Handle permits BoundDevice {
      */
     public ConfigSpace configSpace() {
         return ConfigSpace.read(region(Region.CONFIG));
+    }
+
+    /**
+     * Where the PCI device has its MSI-X table.
+     *
+     * @return the place, or empty when the device has no MSI-X
+     * @throws KernelException when the configuration space cannot be read
+     */
+    public Optional<MsixTable> msixTable() {
+        return MsixTable.read(region(Region.CONFIG));
     }
 
     /**

@@ -129,7 +129,7 @@ public final class VfioGroup extends VfioFile {
      *
      * @return as it was opened
      */
-    public IommuGroup group() {
+    public IommuGroup iommuGroup() {
         return group;
     }
 

@@ -33,7 +33,7 @@ class DriverBindingTest {
 
     private static List<String> uses(MockHost host) {
         try (MockKernel kernel = host.start()) {
-            return DeviceUse.of(device(kernel));
+            return device(kernel).uses();
         }
     }
 
@@ -41,7 +41,7 @@ class DriverBindingTest {
     void aDeviceIsGivenAndGivenBack() {
         try (MockKernel kernel = host(d -> d.disk("nvme0n1")).start()) {
             PciDevice device = device(kernel);
-            DriverBinding before = DriverBinding.give(device, "vfio-pci");
+            DriverBinding before = DriverBinding.bind(device, "vfio-pci");
             assertThat(device.driver()).hasValue("vfio-pci");
             assertThat(device.vfioName()).isPresent();
             assertThat(DriverBinding.of(device).override()).hasValue("vfio-pci");
@@ -54,7 +54,7 @@ class DriverBindingTest {
     @Test
     void aDeviceWithoutADriverGoesBackToNone() {
         try (MockKernel kernel = MockKernel.host(KernelProfile.V6_12).device(ADDRESS, d -> d.driver(null)).start()) {
-            DriverBinding before = DriverBinding.give(device(kernel), "vfio-pci");
+            DriverBinding before = DriverBinding.bind(device(kernel), "vfio-pci");
             before.restore();
             assertThat(device(kernel).driver()).isEmpty();
             assertThat(DriverBinding.of(device(kernel)).override()).isEmpty();
@@ -64,8 +64,8 @@ class DriverBindingTest {
     @Test
     void aReleasedDeviceGoesToTheDriverThatSuitsIt() {
         try (MockKernel kernel = host(d -> d).start()) {
-            DriverBinding.give(device(kernel), "vfio-pci");
-            assertThat(DriverBinding.release(device(kernel)).driver()).hasValue("nvme");
+            DriverBinding.bind(device(kernel), "vfio-pci");
+            assertThat(DriverBinding.unbind(device(kernel)).driver()).hasValue("nvme");
             assertThat(DriverBinding.of(device(kernel)).override()).isEmpty();
         }
     }
@@ -73,8 +73,8 @@ class DriverBindingTest {
     @Test
     void givingTwiceIsNoMove() {
         try (MockKernel kernel = host(d -> d).start()) {
-            DriverBinding first = DriverBinding.give(device(kernel), "vfio-pci");
-            DriverBinding second = DriverBinding.give(device(kernel), "vfio-pci");
+            DriverBinding first = DriverBinding.bind(device(kernel), "vfio-pci");
+            DriverBinding second = DriverBinding.bind(device(kernel), "vfio-pci");
             assertThat(second.driver()).hasValue("vfio-pci");
             second.restore();
             assertThat(device(kernel).driver()).hasValue("vfio-pci");
@@ -91,13 +91,13 @@ class DriverBindingTest {
             PciDevice device = device(kernel);
             DriverBinding before = DriverBinding.of(device);
             kernel.failCall("write", step, Errno.ENODEV);
-            assertThatThrownBy(() -> DriverBinding.give(device, "vfio-pci"))
+            assertThatThrownBy(() -> DriverBinding.bind(device, "vfio-pci"))
                     .isInstanceOfSatisfying(KernelException.class, refused -> {
                         assertThat(refused.errno()).isEqualTo(Errno.ENODEV);
                         assertThat(refused.getSuppressed()).isEmpty();
                     }).hasMessageContaining("write on /sys/bus/pci/");
             assertThat(DriverBinding.of(device)).isEqualTo(before);
-            DriverBinding.give(device, "vfio-pci");
+            DriverBinding.bind(device, "vfio-pci");
             kernel.failCall("write", step, Errno.ENODEV);
             assertThatThrownBy(before::restore).isInstanceOf(KernelException.class);
             assertThat(device.driver()).hasValue("vfio-pci");
@@ -109,7 +109,7 @@ class DriverBindingTest {
     void withoutRightsNothingIsChanged() {
         try (MockKernel kernel = host(d -> d)
                 .permission("/sys/bus/pci/drivers/nvme/unbind", Errno.EACCES).start()) {
-            assertThatThrownBy(() -> DriverBinding.give(device(kernel), "vfio-pci")).hasMessageContaining("EACCES")
+            assertThatThrownBy(() -> DriverBinding.bind(device(kernel), "vfio-pci")).hasMessageContaining("EACCES")
                     .hasMessageContaining("as root");
             assertThat(DriverBinding.of(device(kernel)).override()).isEmpty();
             assertThat(device(kernel).driver()).hasValue("nvme");
@@ -119,11 +119,11 @@ class DriverBindingTest {
     @Test
     void hostsThatCannotGive() {
         try (MockKernel kernel = host(d -> d).withoutIommu().start()) {
-            assertThatThrownBy(() -> DriverBinding.give(device(kernel), "vfio-pci")).isInstanceOf(HostException.class)
+            assertThatThrownBy(() -> DriverBinding.bind(device(kernel), "vfio-pci")).isInstanceOf(HostException.class)
                     .hasMessageContaining("no IOMMU");
         }
         try (MockKernel kernel = host(d -> d).withoutNode("/sys/bus/pci/drivers/vfio-pci").start()) {
-            assertThatThrownBy(() -> DriverBinding.give(device(kernel), "vfio-pci")).isInstanceOf(HostException.class)
+            assertThatThrownBy(() -> DriverBinding.bind(device(kernel), "vfio-pci")).isInstanceOf(HostException.class)
                     .hasMessageContaining("modprobe vfio-pci");
         }
     }
@@ -131,7 +131,7 @@ class DriverBindingTest {
     @Test
     void aBridgeStaysWhereItIs() {
         try (MockKernel kernel = host(d -> d.classCode(0x060400)).start()) {
-            assertThatThrownBy(() -> DriverBinding.giveInUse(device(kernel), "vfio-pci"))
+            assertThatThrownBy(() -> DriverBinding.bindByForce(device(kernel), "vfio-pci"))
                     .isInstanceOf(HostException.class).hasMessageContaining(ADDRESS + " is a bridge");
             assertThat(device(kernel).driver()).hasValue("nvme");
         }
@@ -143,10 +143,10 @@ class DriverBindingTest {
                 MOUNT.formatted("259:0", "/home", "/dev/nvme0n1"));
         try (MockKernel kernel = host.start()) {
             PciDevice device = device(kernel);
-            assertThatThrownBy(() -> DriverBinding.give(device, "vfio-pci")).isInstanceOf(HostException.class)
+            assertThatThrownBy(() -> DriverBinding.bind(device, "vfio-pci")).isInstanceOf(HostException.class)
                     .hasMessageContaining(ADDRESS + " is in use: nvme0n1 is mounted at /home");
             assertThat(device.driver()).hasValue("nvme");
-            DriverBinding.giveInUse(device, "vfio-pci");
+            DriverBinding.bindByForce(device, "vfio-pci");
             assertThat(device.driver()).hasValue("vfio-pci");
         }
     }

@@ -37,8 +37,8 @@ final class BindCommand extends Command {
         DriverBinding before = DriverBinding.of(device);
         if (before.driver().filter(VFIO_PCI::equals).isEmpty()) {
             before = invocation.has(FORCE)
-                    ? DriverBinding.giveInUse(device, VFIO_PCI)
-                    : DriverBinding.give(device, VFIO_PCI);
+                    ? DriverBinding.bindByForce(device, VFIO_PCI)
+                    : DriverBinding.bind(device, VFIO_PCI);
             if (!invocation.isMock()) {
                 remember(before);
             }

@@ -25,7 +25,8 @@ final class ListCommand extends Command {
         Device(Candidate from) {
             this(from.address().toString(), from.vendorId(), from.deviceId(), from.classCode(),
                     from.name().orElse(null),
-                    from.driver().orElse(null), from.iommuGroup().orElse(null), from.cdev().orElse(null),
+                    from.driver().orElse(null), from.iommuGroup().stream().boxed().findFirst().orElse(null),
+                    from.cdev().orElse(null),
                     from.isAttachable(), from.obstacle().orElse(null));
         }
     }
@@ -51,7 +52,8 @@ final class ListCommand extends Command {
 
     private static List<String> row(Candidate device) {
         return List.of(device.address().toString(), String.format("%04x:%04x", device.vendorId(), device.deviceId()),
-                device.driver().orElse("-"), device.iommuGroup().map(String::valueOf).orElse("-"),
+                device.driver().orElse("-"),
+                device.iommuGroup().stream().mapToObj(Integer::toString).findFirst().orElse("-"),
                 device.cdev().map(path -> path.substring(path.lastIndexOf('/') + 1)).orElse("-"),
                 device.obstacle().map(obstacle -> "no: " + obstacle.reason()).orElse("yes"),
                 device.name().orElse(String.format("class %06x", device.classCode())));

@@ -36,7 +36,7 @@ final class UnbindCommand extends Command {
             remembered.get().restore();
             PreviousBinding.forget(device);
         } else {
-            DriverBinding.release(device);
+            DriverBinding.unbind(device);
         }
         return BindReport.of(device, before);
     }

@@ -17,7 +17,8 @@ public record DeviceTable(List<Candidate> candidates) {
         for (Candidate each : candidates) {
             line(table, each.address().toString(),
                     String.format("%04x:%04x %s", each.vendorId(), each.deviceId(), each.name().orElse("")),
-                    each.driver().orElse("-"), each.iommuGroup().map(String::valueOf).orElse("-"),
+                    each.driver().orElse("-"),
+                    each.iommuGroup().stream().mapToObj(Integer::toString).findFirst().orElse("-"),
                     each.cdev().map(path -> path.substring(path.lastIndexOf('/') + 1)).orElse("-"),
                     each.obstacle().map(Obstacle::reason).map("no: "::concat).orElse("yes"));
         }

@@ -50,7 +50,7 @@ final class Interrupts {
             emulateMsi();
         }
         msiX = config.capability(ConfigSpace.MSIX);
-        table = MsixTable.of(device).map(this::emulateMsiX).orElse(null);
+        table = device.msixTable().map(this::emulateMsiX).orElse(null);
     }
 
     /** One vector without a mask of its own, at what kind of address the device has. */

@@ -23,7 +23,6 @@ import dev.kvmvfio.passthrough.Passthrough;
 import dev.kvmvfio.passthrough.VfioInterface;
 import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.vfio.KvmVfioDevice;
-import dev.kvmvfio.vfio.MsixTable;
 import dev.kvmvfio.vfio.Region;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
@@ -272,7 +271,7 @@ abstract class MemoryContract {
     void aBarIsSlotsButForTheTableOfMsix(VfioInterface by) throws Throwable {
         Passthrough attached = attach(nvme(), by);
         Region region = attached.device().region(Region.BAR0);
-        assertThat(MsixTable.of(attached.device())).hasValueSatisfying(table -> {
+        assertThat(attached.device().msixTable()).hasValueSatisfying(table -> {
             assertThat(table.region()).isEqualTo(Region.BAR0);
             assertThat(table.offset()).isEqualTo(2 * PAGE);
         });
