@@ -8,7 +8,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 /** A device of the host that the guest has: its configuration space, its BARs, its interrupts. */
-public final class AssignedDevice implements AutoCloseable {
+public final class AssignedDevice implements PciFunction {
     private final Passthrough attached;
     private final ConfigSpace config;
     private final List<Bar> bars = new ArrayList<>();
@@ -40,11 +40,13 @@ public final class AssignedDevice implements AutoCloseable {
         memory.forEach(region -> bars.add(new Bar(vm, config, region)));
     }
 
-    ConfigSpace config() {
-        return config;
+    @Override
+    public int readConfig(int offset, int size) {
+        return config.read(offset, size);
     }
 
-    void writeConfig(int offset, int size, int value) {
+    @Override
+    public void writeConfig(int offset, int size, int value) {
         config.write(offset, size, value);
         follow();
     }
@@ -55,13 +57,14 @@ public final class AssignedDevice implements AutoCloseable {
         interrupts.follow();
     }
 
-    /** Whether the guest has placed a BAR there. */
-    boolean contains(long address) {
+    @Override
+    public boolean contains(long address) {
         return bars.stream().anyMatch(bar -> bar.contains(address));
     }
 
-    /** Reads what is no memory slot: the MSI-X table's page, and what is smaller than a page. */
-    long readMemory(long address, int length) {
+    /** What is no memory slot is the MSI-X table's page, and what is smaller than a page. */
+    @Override
+    public long readMemory(long address, int length) {
         Bar bar = barAt(address);
         long position = bar.position(address);
         return interrupts.isTable(bar.region(), position)
@@ -69,7 +72,8 @@ public final class AssignedDevice implements AutoCloseable {
                 : bar.read(position, length);
     }
 
-    void writeMemory(long address, int length, long value) {
+    @Override
+    public void writeMemory(long address, int length, long value) {
         Bar bar = barAt(address);
         long position = bar.position(address);
         if (interrupts.isTable(bar.region(), position)) {
@@ -84,8 +88,7 @@ public final class AssignedDevice implements AutoCloseable {
     }
 
     /** Takes the device from the guest and gives it back to the host. */
-    @Override
-    public void close() {
+    void release() {
         attached.close();
     }
 

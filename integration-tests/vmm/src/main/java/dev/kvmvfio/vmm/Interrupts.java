@@ -32,7 +32,7 @@ final class Interrupts {
     private final int msi;
     private final boolean msiWide;
     private final int msiX;
-    private final GuestMsiXTable table;
+    private final GuestMsixTable table;
     private Kind kind = Kind.NONE;
     private IntxLine line;
     private MsiVectors vectors;
@@ -67,9 +67,9 @@ final class Interrupts {
         return msi + MSI_ADDRESS + (msiWide ? Long.BYTES : Integer.BYTES);
     }
 
-    private GuestMsiXTable emulateMsiX(MsixTable place) {
+    private GuestMsixTable emulateMsiX(MsixTable place) {
         config.emulate(msiX + CONTROL, Short.BYTES, place.vectors() - 1, MSIX_ENABLE | MSIX_MASK_ALL);
-        return new GuestMsiXTable(place);
+        return new GuestMsixTable(place);
     }
 
     boolean isTable(Region region, long position) {

@@ -57,14 +57,15 @@ final class LinuxLoader {
      * @param ram the guest's memory, from its address 0
      * @throws IllegalArgumentException when it is no such kernel, or the memory is too small for it
      */
-    static void load(Vcpu vcpu, MemorySegment ram, byte[] bzImage, byte[] initramfs, String commandLine) {
-        LongMode.enter(vcpu, ram, place(ram, bzImage, initramfs, commandLine), STACK);
+    static void load(Vcpu vcpu, MemorySegment ram, LinuxImage linux) {
+        LongMode.enter(vcpu, ram, place(ram, linux), STACK);
         vcpu.x86().updateRegs(registers -> kvm_regs.rsi(registers, ZERO_PAGE));
     }
 
     /** Writes everything into memory but the processor's tables, and tells the entry. */
-    static long place(MemorySegment ram, byte[] bzImage, byte[] initramfs, String commandLine) {
-        MemorySegment image = MemorySegment.ofArray(bzImage);
+    static long place(MemorySegment ram, LinuxImage linux) {
+        MemorySegment image = MemorySegment.ofArray(linux.bzImage());
+        byte[] initramfs = linux.initramfs();
         check(image);
         int setup = (Math.max(1, Byte.toUnsignedInt(image.get(BYTE, SETUP_SECTORS))) + 1) * SECTOR;
         long kernelAt = image.get(LONG, PREFERRED_ADDRESS);
@@ -83,7 +84,7 @@ final class LinuxLoader {
         zeroPage.set(BYTE, LOADER_TYPE, (byte) UNKNOWN_LOADER);
         zeroPage.set(INT, RAMDISK_ADDRESS, (int) initramfsAt);
         zeroPage.set(INT, RAMDISK_SIZE, initramfs.length);
-        writeCommandLine(ram, image, commandLine);
+        writeCommandLine(ram, image, linux.commandLine());
         zeroPage.set(INT, COMMAND_LINE, (int) COMMAND_LINE_AT);
         addMemory(zeroPage, 0, LOW_END);
         addMemory(zeroPage, HIGH_START, ram.byteSize());

@@ -113,6 +113,15 @@ public final class Machine implements AutoCloseable {
     }
 
     /**
+     * The guest's PCI bus, on which the devices are.
+     *
+     * @return it
+     */
+    public PciBus pci() {
+        return pci;
+    }
+
+    /**
      * How often each kind of exit came, so far.
      *
      * @return the counts, by the names of {@link VcpuExit}'s kinds
@@ -158,7 +167,7 @@ public final class Machine implements AutoCloseable {
      */
     public void detach(AssignedDevice device) {
         pci.unplug(device);
-        device.close();
+        device.release();
     }
 
     /**

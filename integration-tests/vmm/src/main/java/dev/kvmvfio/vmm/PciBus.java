@@ -7,27 +7,42 @@ import java.util.TreeMap;
  * The guest's only PCI bus, with configuration mechanism 1: the address at port 0xcf8, the data at 0xcfc. Devices can
  * come and go while the guest runs.
  */
-final class PciBus implements PortDevice {
-    static final int PORT = 0xcf8;
-    static final int PORTS = 8;
+public final class PciBus implements PortDevice {
+    /** The first of its ports. */
+    public static final int PORT = 0xcf8;
+    /** How many they are. */
+    public static final int PORTS = 8;
     private static final int DATA = 4;
     private static final int ENABLE = 1 << 31;
     private static final int OTHER_BUS_OR_FUNCTION = 0xff0700;
     private static final int SLOTS = 32;
 
-    private final Map<Integer, AssignedDevice> devices = new TreeMap<>();
+    private final Map<Integer, PciFunction> functions = new TreeMap<>();
     private int address;
 
-    /** Puts a device into a slot: function 0 of device {@code slot} on bus 0. */
-    synchronized void plug(int slot, AssignedDevice device) {
-        if (slot < 0 || slot >= SLOTS || devices.putIfAbsent(slot, device) != null) {
+    PciBus() {
+    }
+
+    /**
+     * Puts a device into a slot: function 0 of device {@code slot} on bus 0.
+     *
+     * @param slot from 0 to 31
+     * @param function what is there from now on
+     * @throws IllegalArgumentException when something else is there
+     */
+    public synchronized void plug(int slot, PciFunction function) {
+        if (slot < 0 || slot >= SLOTS || functions.putIfAbsent(slot, function) != null) {
             throw new IllegalArgumentException("PCI slot " + slot + " is not free");
         }
     }
 
-    /** Takes a device out of its slot; from now on the guest finds nothing there. */
-    synchronized void unplug(AssignedDevice device) {
-        devices.values().remove(device);
+    /**
+     * Takes a device out of its slot; from now on the guest finds nothing there.
+     *
+     * @param function what was plugged in
+     */
+    public synchronized void unplug(PciFunction function) {
+        functions.values().remove(function);
     }
 
     @Override
@@ -35,8 +50,8 @@ final class PciBus implements PortDevice {
         if (isAddress(offset, size)) {
             return address;
         }
-        AssignedDevice device = addressed(offset, size);
-        return device == null ? IoPorts.NOTHING : device.config().read(register(offset), size);
+        PciFunction function = addressed(offset, size);
+        return function == null ? IoPorts.NOTHING : function.readConfig(register(offset), size);
     }
 
     @Override
@@ -45,9 +60,9 @@ final class PciBus implements PortDevice {
             address = value;
             return;
         }
-        AssignedDevice device = addressed(offset, size);
-        if (device != null) {
-            device.writeConfig(register(offset), size, value);
+        PciFunction function = addressed(offset, size);
+        if (function != null) {
+            function.writeConfig(register(offset), size, value);
         }
     }
 
@@ -56,10 +71,10 @@ final class PciBus implements PortDevice {
     }
 
     /** Whose data an access of the data port is, or null: also when it reaches beyond the port. */
-    private AssignedDevice addressed(int offset, int size) {
+    private PciFunction addressed(int offset, int size) {
         boolean data = offset >= DATA && offset + size <= PORTS;
         boolean here = (address & (ENABLE | OTHER_BUS_OR_FUNCTION)) == ENABLE;
-        return data && here ? devices.get(address >> 11 & SLOTS - 1) : null;
+        return data && here ? functions.get(address >> 11 & SLOTS - 1) : null;
     }
 
     private int register(int offset) {
@@ -68,18 +83,18 @@ final class PciBus implements PortDevice {
 
     /** A read of a guest-physical address that no memory slot covers. */
     synchronized long readMemory(long guestAddress, int length) {
-        AssignedDevice device = at(guestAddress);
-        return device == null ? IoPorts.NOTHING : device.readMemory(guestAddress, length);
+        PciFunction function = at(guestAddress);
+        return function == null ? IoPorts.NOTHING : function.readMemory(guestAddress, length);
     }
 
     synchronized void writeMemory(long guestAddress, int length, long value) {
-        AssignedDevice device = at(guestAddress);
-        if (device != null) {
-            device.writeMemory(guestAddress, length, value);
+        PciFunction function = at(guestAddress);
+        if (function != null) {
+            function.writeMemory(guestAddress, length, value);
         }
     }
 
-    private AssignedDevice at(long guestAddress) {
-        return devices.values().stream().filter(device -> device.contains(guestAddress)).findFirst().orElse(null);
+    private PciFunction at(long guestAddress) {
+        return functions.values().stream().filter(function -> function.contains(guestAddress)).findFirst().orElse(null);
     }
 }

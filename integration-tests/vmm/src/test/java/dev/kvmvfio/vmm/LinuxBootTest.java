@@ -32,7 +32,7 @@ class LinuxBootTest {
     }
 
     private static long place(MemorySegment ram, ByteBuffer image, String commandLine) {
-        return LinuxLoader.place(ram, image.array(), new byte[]{1, 2, 3}, commandLine);
+        return LinuxLoader.place(ram, new LinuxImage(image.array(), new byte[]{1, 2, 3}, commandLine));
     }
 
     @Test

@@ -13,6 +13,7 @@ import dev.kvmvfio.passthrough.VfioInterface;
 import dev.kvmvfio.pci.PciAddress;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
@@ -23,7 +24,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 /** The example VMM on the mock, as its own author would test it where there is no KVM. */
 @Tag("mock")
-@Timeout(60)
+@Timeout(value = 10, unit = TimeUnit.MINUTES)
 class MockMachineTest {
     private static final PciAddress EDU = PciAddress.parse("0000:6b:00.0");
     private static final long MEMORY = 4 << 20;

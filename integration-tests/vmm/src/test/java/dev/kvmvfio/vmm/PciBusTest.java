@@ -221,6 +221,50 @@ class PciBusTest {
                 .isEqualTo(3);
     }
 
+    /** A device of the program's own, which has an identity and one register at an address that it never moves from. */
+    private static final class Register implements PciFunction {
+        private static final long ADDRESS = 0xd800_0000L;
+        private long value;
+
+        @Override
+        public int readConfig(int offset, int size) {
+            return offset == 0 ? 0x1234_1af4 : 0;
+        }
+
+        @Override
+        public void writeConfig(int offset, int size, int value) {
+            // Nothing in it can be changed.
+        }
+
+        @Override
+        public boolean contains(long address) {
+            return address == ADDRESS;
+        }
+
+        @Override
+        public long readMemory(long address, int length) {
+            return value;
+        }
+
+        @Override
+        public void writeMemory(long address, int length, long value) {
+            this.value = value;
+        }
+    }
+
+    @Test
+    void aDeviceThatTheProgramPlaysIsBesideThoseOfTheHost() {
+        start(PciBusTest::card);
+        Register register = new Register();
+        bus.plug(SLOT + 1, register);
+        assertThat(read(SLOT + 1, 0, 4)).isEqualTo(0x1234_1af4);
+        assertThat(read(SLOT, 0, 4)).isEqualTo(0x10d38086);
+        bus.writeMemory(Register.ADDRESS, 8, 7);
+        assertThat(bus.readMemory(Register.ADDRESS, 8)).isEqualTo(7);
+        bus.unplug(register);
+        assertThat(bus.readMemory(Register.ADDRESS, 8)).isEqualTo(-1);
+    }
+
     /** Registers that the kernel does not let anyone map come as exits, and are read and written all the same. */
     @Test
     void whatIsNotMappedIsReachedByExits() {

@@ -37,10 +37,9 @@ class ExamplesTest {
     Stream<DynamicTest> examplesCompile() throws IOException {
         List<Example> examples = new ArrayList<>(inMarkdown(ROOT.resolve("README.md")));
         assertThat(examples).as("examples in the README").isNotEmpty();
-        try (Stream<Path> sources = Files.walk(ROOT.resolve("core/src/main/java"))) {
-            List<Example> snippets = sources.filter(file -> file.toString().endsWith(".java")).sorted()
-                    .flatMap(file -> inJavadoc(file).stream()).toList();
-            assertThat(snippets).as("examples in the Javadoc").isNotEmpty();
+        for (String documented : List.of("core", "integration-tests/vmm")) {
+            List<Example> snippets = inSources(ROOT.resolve(documented, "src/main/java"));
+            assertThat(snippets).as("examples in the Javadoc of %s", documented).isNotEmpty();
             examples.addAll(snippets);
         }
         return examples.stream().map(example -> DynamicTest.dynamicTest(example.toString(), () -> compile(example)));
@@ -50,6 +49,13 @@ class ExamplesTest {
         String text = Files.readString(file);
         return MARKDOWN.matcher(text).results()
                 .map(block -> new Example(file, line(text, block.start(1)), block.group(1))).toList();
+    }
+
+    private static List<Example> inSources(Path folder) throws IOException {
+        try (Stream<Path> files = Files.walk(folder)) {
+            return files.filter(file -> file.toString().endsWith(".java")).sorted()
+                    .flatMap(file -> inJavadoc(file).stream()).toList();
+        }
     }
 
     private static List<Example> inJavadoc(Path file) {

@@ -11,8 +11,11 @@ import dev.kvmvfio.passthrough.Passthrough;
 import dev.kvmvfio.passthrough.VfioInterface;
 import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.vmm.AssignedDevice;
-import dev.kvmvfio.vmm.LinuxVmm;
+import dev.kvmvfio.vmm.LinuxImage;
+import dev.kvmvfio.vmm.LinuxMachine;
 import dev.kvmvfio.vmm.Machine;
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -27,6 +30,7 @@ public class LabLinuxTest {
     private static final String INTERFACES = "dev.kvmvfio.it.lab.LabMachine#interfaces";
     private static final PciAddress DISK = PciAddress.parse(LabMachine.NVME);
     private static final PciAddress NETWORK = PciAddress.parse(LabMachine.NETWORK);
+    private static final long MEMORY = 256 << 20;
     private static final int DISK_SLOT = 1;
     private static final int NETWORK_SLOT = 2;
     private static final int PATIENCE_MINUTES = 10;
@@ -41,6 +45,11 @@ public class LabLinuxTest {
         assertThat(HeldFiles.now()).isEmpty();
     }
 
+    private Machine boot(String command) throws IOException {
+        LinuxImage linux = LinuxImage.read(Path.of("/guest/vmlinuz"), Path.of("/guest/initramfs.cpio"));
+        return LinuxMachine.boot(Kernel.linux(), MEMORY, linux.withFile("command", command), console);
+    }
+
     /** The whole disk is read between two lines of the console, and the guest does not leave for any of it. */
     @ParameterizedTest
     @MethodSource(INTERFACES)
@@ -51,7 +60,7 @@ public class LabLinuxTest {
                 echo was read
                 cat /tmp/result
                 """ + INTERRUPTS.formatted("nvme0q1");
-        try (Machine machine = LinuxVmm.boot(Kernel.linux(), command, console)) {
+        try (Machine machine = boot(command)) {
             machine.attach(DISK, by, DISK_SLOT);
             CompletableFuture<Void> end = start(machine);
             console.await("reading");
@@ -81,7 +90,7 @@ public class LabLinuxTest {
                 """ + ping.formatted("network without disk") + """
                 until [ -e /dev/nvme0n1 ]; do sleep 0.2; echo 1 >/sys/bus/pci/rescan; done
                 """ + SECTOR.formatted(7) + INTERRUPTS.formatted("nvme0q1|eth0") + "echo end\n";
-        try (Machine machine = LinuxVmm.boot(Kernel.linux(), command, console)) {
+        try (Machine machine = boot(command)) {
             AssignedDevice disk = machine.attach(DISK, by, DISK_SLOT);
             machine.attach(NETWORK, by, NETWORK_SLOT);
             CompletableFuture<Void> end = start(machine);

@@ -133,9 +133,11 @@ class LabTest {
     /** As scripts/linux-guest does it. */
     @Test
     void theExampleBootsLinuxWithTwoDevices() throws Exception {
-        Run run = lab(List.of("--share", CLASSES), "sh", "-c", JAVA + "-cp /share/vmm/target/classes "
-                + LinuxVmm.class.getName() + " cdev " + LabMachine.NVME + "," + LabMachine.NETWORK
-                + " 'head -c 20 /dev/nvme0n1; cat /sys/class/net/eth0/address'");
+        Run run = lab(List.of("--share", CLASSES), "sh", "-c", "exec java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+                + " --enable-native-access=dev.kvmvfio --module-path $KVM_VFIO_LIB:/share/vmm/target/classes"
+                + " -m dev.kvmvfio.vmm/" + LinuxVmm.class.getName() + " --device " + LabMachine.NVME + " --device "
+                + LabMachine.NETWORK + " --command 'head -c 20 /dev/nvme0n1; cat /sys/class/net/eth0/address'"
+                + " /guest/vmlinuz /guest/initramfs.cpio");
         assertThat(run.exitCode()).isZero();
         assertThat(run.text()).contains("kvm-vfio sector 0 ", "52:54:00:12:34:56", "guest: the command ended with 0");
     }

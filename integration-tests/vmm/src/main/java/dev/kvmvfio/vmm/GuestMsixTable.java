@@ -9,7 +9,7 @@ import java.nio.ByteOrder;
  * The MSI-X table that the guest writes. It is never the device's own: that one holds what the host's kernel chose, and
  * the guest's messages are sent by KVM.
  */
-final class GuestMsiXTable {
+final class GuestMsixTable {
     private static final int ENTRY = 16;
     private static final int ADDRESS = 0;
     private static final int DATA = 8;
@@ -20,7 +20,7 @@ final class GuestMsiXTable {
     private final ByteBuffer entries;
 
     /** A table as it is after a reset. */
-    GuestMsiXTable(MsixTable place) {
+    GuestMsixTable(MsixTable place) {
         this.place = place;
         this.entries = ByteBuffer.allocate(place.vectors() * ENTRY).order(ByteOrder.LITTLE_ENDIAN);
         for (int vector = 0; vector < place.vectors(); vector++) {
