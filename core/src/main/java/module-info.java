@@ -1,7 +1,7 @@
 /**
  * KVM, VFIO and iommufd for Java: a thin, safe layer over the kernel's own calls.
  *
- * <p>{@link dev.kvmvfio.passthrough.Passthrough} attaches a device in one call; the package {@code vfio} has its steps,
+ * <p>{@link dev.kvmvfio.passthrough.AttachedDevice#request} attaches a device in one call; the package {@code vfio} has its steps,
  * {@code kvm} the virtual machine, {@code mock} the kernel for tests without hardware.
  *
  * <p>Native access is needed by this module alone: {@code --enable-native-access=dev.kvmvfio}.

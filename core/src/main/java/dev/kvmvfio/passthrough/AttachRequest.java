@@ -1,28 +1,21 @@
 package dev.kvmvfio.passthrough;
 
 import dev.kvmvfio.kernel.HostException;
-import dev.kvmvfio.kernel.HostMemory;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kvm.Vm;
 import dev.kvmvfio.pci.PciDevice;
 import dev.kvmvfio.vfio.KvmVfioDevice;
-import java.util.ArrayList;
-import java.util.List;
+import java.util.Optional;
 import java.util.function.Consumer;
 
 /**
- * What is to be attached, and how: made by {@link Passthrough#of}, completed by its own methods, and carried out by
- * {@link #attach(Vm)}.
+ * Which device is to be attached, and how: made by {@link AttachedDevice#request}, completed by its own methods, and
+ * carried out by {@code attach}.
  *
  * <p><b>Thread-safety:</b> none; a request is for one thread.
  */
 public final class AttachRequest {
-    record Memory(long guestPhysicalAddress, HostMemory memory) {
-    }
-
     private final PciDevice device;
-    private final List<Memory> memories = new ArrayList<>();
-    private GuestMemory guestMemory;
     private VfioInterface forced;
     private Consumer<Step> listener = _ -> {
     };
@@ -43,30 +36,6 @@ public final class AttachRequest {
     }
 
     /**
-     * Adds guest memory that the device shall reach, at an IOVA that equals the guest-physical address. The VM learns
-     * of the memory by {@link Vm#addMemory}, not by this.
-     *
-     * @param guestPhysicalAddress where the guest sees the memory, in bytes; a multiple of the page size
-     * @param memory the memory, which cannot be closed before the device is detached
-     * @return this
-     */
-    public AttachRequest memory(long guestPhysicalAddress, HostMemory memory) {
-        memories.add(new Memory(guestPhysicalAddress, memory));
-        return this;
-    }
-
-    /**
-     * Lets the device reach a guest's whole memory, and what is added to it while the device is attached.
-     *
-     * @param memory the memory of the VM that the device will be attached to
-     * @return this
-     */
-    public AttachRequest memory(GuestMemory memory) {
-        guestMemory = memory;
-        return this;
-    }
-
-    /**
      * Watches the steps, those that are taken back included.
      *
      * @param watcher is told of each step when it was done, on the thread that did it
@@ -78,31 +47,57 @@ public final class AttachRequest {
     }
 
     /**
-     * Attaches the device to a VM that has no KVM-VFIO device yet: all steps, or none of them.
+     * Attaches the device to a VM that has no KVM-VFIO device yet, and gives it the guest's whole memory, with what is
+     * added to it later: all steps, or none of them.
      *
-     * @param vm the VM
+     * @param memory the memory of the VM
      * @return the attached device, which belongs to the VM
-     * @throws IllegalArgumentException when the guest memory is that of another VM
      * @throws HostException when the host is not ready for it; the message says what to do
      * @throws KernelException when the kernel refuses a step; all steps before it were undone
      */
-    public Passthrough attach(Vm vm) {
-        if (guestMemory != null && guestMemory.vm() != vm) {
-            throw new IllegalArgumentException(guestMemory + " is not that of " + vm);
-        }
-        return Passthrough.attach(this, vm, null);
+    public AttachedDevice attach(GuestMemory memory) {
+        return AttachedDevice.attach(this, memory.vm(), Optional.empty(), Optional.of(memory));
+    }
+
+    /**
+     * Attaches the device without any memory that it could reach.
+     *
+     * @param vm a VM that has no KVM-VFIO device yet
+     * @return as {@link #attach(GuestMemory)}
+     * @throws HostException when the host is not ready for it; the message says what to do
+     * @throws KernelException when the kernel refuses a step; all steps before it were undone
+     */
+    public AttachedDevice attach(Vm vm) {
+        return AttachedDevice.attach(this, vm, Optional.empty(), Optional.empty());
     }
 
     /**
      * Attaches one more device to a VM, through the KVM-VFIO device that it has.
+     *
+     * @param memory the memory of the VM
+     * @param kvmVfio the VM's KVM-VFIO device, which stays when this device is detached
+     * @return the attached device, which belongs to the KVM-VFIO device
+     * @throws IllegalArgumentException when the two are of different VMs
+     * @throws HostException when the host is not ready for it; the message says what to do
+     * @throws KernelException when the kernel refuses a step; all steps before it were undone
+     */
+    public AttachedDevice attach(GuestMemory memory, KvmVfioDevice kvmVfio) {
+        if (memory.vm() != kvmVfio.vm()) {
+            throw new IllegalArgumentException(memory + " and " + kvmVfio + " of " + kvmVfio.vm() + " are of two VMs");
+        }
+        return AttachedDevice.attach(this, memory.vm(), Optional.of(kvmVfio), Optional.of(memory));
+    }
+
+    /**
+     * Attaches one more device to a VM, without any memory that it could reach.
      *
      * @param kvmVfio the VM's KVM-VFIO device, which stays when this device is detached
      * @return the attached device, which belongs to the KVM-VFIO device
      * @throws HostException when the host is not ready for it; the message says what to do
      * @throws KernelException when the kernel refuses a step; all steps before it were undone
      */
-    public Passthrough attach(KvmVfioDevice kvmVfio) {
-        return Passthrough.attach(this, null, kvmVfio);
+    public AttachedDevice attach(KvmVfioDevice kvmVfio) {
+        return AttachedDevice.attach(this, kvmVfio.vm(), Optional.of(kvmVfio), Optional.empty());
     }
 
     /**
@@ -118,14 +113,6 @@ public final class AttachRequest {
 
     PciDevice device() {
         return device;
-    }
-
-    GuestMemory guestMemory() {
-        return guestMemory;
-    }
-
-    List<Memory> memories() {
-        return memories;
     }
 
     Consumer<Step> listener() {

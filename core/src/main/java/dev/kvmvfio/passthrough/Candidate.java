@@ -70,7 +70,7 @@ public record Candidate(PciAddress address, int vendorId, int deviceId, int clas
     }
 
     /**
-     * Whether {@link Passthrough} would try.
+     * Whether {@link AttachedDevice#request} would lead to an attached device.
      *
      * @return true when there is no obstacle
      */

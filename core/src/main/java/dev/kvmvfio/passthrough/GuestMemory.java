@@ -22,15 +22,14 @@ import java.util.concurrent.locks.ReentrantLock;
  *         Vm vm = kvm.createVm();
  *         HostMemory ram = HostMemory.allocate(Kernel.linux(), 64 << 20);
  *         HostMemory more = HostMemory.allocate(Kernel.linux(), 64 << 20);
- *         GuestMemory memory = GuestMemory.of(vm)) {
- *     memory.add(0, ram);
- *     Passthrough.of("0000:6a:01.0").memory(memory).attach(vm);
+ *         GuestMemory memory = GuestMemory.create(vm, 0, ram)) {
+ *     AttachedDevice.request("0000:6a:01.0").attach(memory);
  *     GuestMemory.Block hotplugged = memory.add(1L << 32, more);    // the device reaches it as well
  *     hotplugged.close();
  * }
  * }
  *
- * <p>Adding a block, and attaching an address space, is done everywhere or nowhere: what the kernel refuses in one
+ * <p>Adding a block, and mapping all into an address space, is done everywhere or nowhere: what the kernel refuses in one
  * place is undone in the others.
  *
  * <p>Closing it takes all of it from the devices and from the guest. It belongs to its VM.
@@ -52,8 +51,22 @@ public final class GuestMemory extends Handle {
      * @param vm whose guest's memory it is
      * @return the memory, which belongs to the VM
      */
-    public static GuestMemory of(Vm vm) {
+    public static GuestMemory create(Vm vm) {
         return Lifecycle.adopt(new GuestMemory(vm), vm);
+    }
+
+    /**
+     * Begins with one block, which for many guests is all.
+     *
+     * @param vm whose guest's memory it is
+     * @param guestPhysicalAddress where the guest and its devices see the block, in bytes; a multiple of the page size
+     * @param memory what backs it; it cannot be closed before the block
+     * @return the memory, which belongs to the VM
+     * @throws IllegalArgumentException when the address is not page-aligned
+     * @throws KernelException when the kernel refuses the slot
+     */
+    public static GuestMemory create(Vm vm, long guestPhysicalAddress, HostMemory memory) {
+        return Lifecycle.complete(create(vm), self -> self.add(guestPhysicalAddress, memory));
     }
 
     /** Memory at a guest-physical address. Closing it takes it from the devices, then from the guest. */
@@ -154,14 +167,14 @@ public final class GuestMemory extends Handle {
     }
 
     /**
-     * Gives the devices of an address space all blocks, those that are added later included.
+     * Maps all blocks into an address space of devices, and those that are added later.
      *
-     * @param space an address space that is attached no more than once
-     * @return closing it takes the blocks from the space; it belongs to the space and to this memory
+     * @param space an IOAS or a container
+     * @return what takes the blocks out of the space when it is closed; it belongs to the space and to this memory
      * @throws IllegalArgumentException when the space has this memory already
      * @throws KernelException when the kernel refuses one of the mappings; nothing is mapped then
      */
-    public Handle attach(DmaSpace space) {
+    public Handle mapInto(DmaSpace space) {
         adding.lock();
         try {
             if (spaces().stream().anyMatch(attached -> attached.space == space)) {
@@ -188,7 +201,12 @@ public final class GuestMemory extends Handle {
         return Lifecycle.children(this, AttachedSpace.class);
     }
 
-    Vm vm() {
+    /**
+     * The VM whose guest sees it.
+     *
+     * @return the owner of this memory
+     */
+    public Vm vm() {
         return vm;
     }
 

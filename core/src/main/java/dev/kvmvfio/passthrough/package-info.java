@@ -1,9 +1,9 @@
 /**
  * A device for a virtual machine in one call, the guest's memory and its devices together, and what a host lacks.
  *
- * <p>{@link dev.kvmvfio.passthrough.Passthrough#of} begins a request, and attaching the device does all steps or none.
- * {@link dev.kvmvfio.passthrough.GuestMemory} keeps memory slots and DMA mappings together, in all attached devices or in
- * none, and {@link dev.kvmvfio.passthrough.GuestBar} gives the guest what of a BAR can be mapped:
+ * <p>{@link dev.kvmvfio.passthrough.AttachedDevice#request} begins a request, and attaching the device does all steps or
+ * none. {@link dev.kvmvfio.passthrough.GuestMemory} keeps memory slots and DMA mappings together, in all attached devices
+ * or in none. What the guest gets of the device is the device's to give:
  *
  * {@snippet lang=java :
  * try (Kvm kvm = Kvm.open();
@@ -11,28 +11,26 @@
  *         HostMemory ram = HostMemory.of(Kernel.linux(), 1L << 30)
  *                 .memfd("guest").hugePages(HugePages.SIZE_2M).allocate();
  *         HostMemory more = HostMemory.allocate(Kernel.linux(), 64 << 20);
- *         GuestMemory memory = GuestMemory.of(vm)) {
- *     memory.add(0, ram);
- *     Passthrough attached = Passthrough.of("0000:6a:01.0").memory(memory).attach(vm);
+ *         GuestMemory memory = GuestMemory.create(vm, 0, ram)) {
+ *     GuestDevice device = AttachedDevice.request("0000:6a:01.0").attach(memory).device();
  *     // The device reaches it too.
  *     GuestMemory.Block block = memory.add(1L << 32, more, SlotFlag.DIRTY_LOG);
  *     BitSet written = block.slot().dirtyPages();
- *     GuestBar bar = GuestBar.of(vm, attached.device().region(Region.BAR0));
- *     bar.place(0xe000_0000L);         // and again, when the guest moves it
+ *     device.mapBar(0).place(0xe000_0000L);
  *     block.close();
  * }
  * }
  *
- * <p>An interrupt of the device reaches the guest without the program: eventfds lead from VFIO to KVM, and for INTx back
- * again. {@link dev.kvmvfio.passthrough.IntxLine} and {@link dev.kvmvfio.passthrough.MsiVectors} connect them:
+ * <p>A {@link dev.kvmvfio.vfio.GuestDevice}'s interrupts reach the guest without the program: eventfds lead from VFIO to
+ * KVM, and for INTx back again.
  *
  * {@snippet lang=java :
  * try (Kvm kvm = Kvm.open(); Vm vm = kvm.createVm()) {
  *     vm.createIrqchip();                         // before the first vCPU
- *     VfioDevice device = Passthrough.of("0000:6a:01.0").attach(vm).device();
- *     IntxLine line = IntxLine.connect(vm, device, 11); // GSI 11, with resample
+ *     GuestDevice device = AttachedDevice.request("0000:6a:01.0").attach(vm).device();
+ *     IntxLine line = device.connectIntx(11);     // GSI 11, with resample
  *     line.close();                               // the guest chose MSI-X
- *     MsiVectors vectors = MsiVectors.connect(vm, device.interrupt(Interrupt.MSIX), 4);
+ *     MsiVectors vectors = device.connectMsix(4);
  *     vectors.program(3, 0xfee0_0000L, 0x41);     // it wrote an entry of its table
  *     vectors.mask(3);                            // what fires now waits
  *     vectors.unmask(3);

@@ -6,12 +6,12 @@ import dev.kvmvfio.kernel.Handle;
 
 /** A device's use of an address space. Closing it detaches the device ({@code VFIO_DEVICE_DETACH_IOMMUFD_PT}). */
 public final class Attachment extends Handle {
-    private final BoundDevice device;
+    private final Binding binding;
     private final Ioas ioas;
     private final int hwptId;
 
-    Attachment(BoundDevice device, Ioas ioas, int hwptId) {
-        this.device = device;
+    Attachment(Binding binding, Ioas ioas, int hwptId) {
+        this.binding = binding;
         this.ioas = ioas;
         this.hwptId = hwptId;
     }
@@ -36,18 +36,18 @@ public final class Attachment extends Handle {
 
     @Override
     protected void quiesce() {
-        if (device.isCurrent(this)) {
-            Lifecycle.quiesce(device);
+        if (binding.isCurrent(this)) {
+            Lifecycle.quiesce(binding.device());
         }
     }
 
     @Override
     protected void release() {
-        device.detach(this);
+        binding.detach(this);
     }
 
     @Override
     public String toString() {
-        return device + " attached to " + ioas;
+        return binding.device() + " attached to " + ioas;
     }
 }

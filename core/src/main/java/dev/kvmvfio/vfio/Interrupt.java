@@ -195,6 +195,17 @@ public final class Interrupt {
         }
     }
 
+    /** The same interrupt, when it has the vectors and nobody uses it. */
+    Interrupt requireFree(int vectors) {
+        if (vectors < 1 || vectors > count) {
+            throw new IllegalArgumentException(vectors + " vectors cannot be connected of " + this);
+        }
+        if (enabled) {
+            throw new IllegalStateException(this + " is enabled already: disable it, or close its connection");
+        }
+        return this;
+    }
+
     /**
      * {@code VFIO_DEVICE_SET_IRQS}: fires a vector as if the device had, which tests a signal's way.
      *

@@ -18,9 +18,9 @@ public final class RegisteredCdev extends Registration<VfioCdev> {
      * @throws IllegalStateException when this registration is closed
      * @throws KernelException when the kernel refuses; the message says why
      */
-    public BoundDevice bind(Iommufd iommufd) {
+    public BoundGuestDevice bind(Iommufd iommufd) {
         checkOpen();
-        return Lifecycle.adopt(file().bindFor(this, iommufd), this);
+        return Lifecycle.adopt(new BoundGuestDevice(this, iommufd, file().bindFor(this, iommufd)), this);
     }
 
     /** The device's file is the registered one, and a closed file cannot be named to KVM. */

@@ -25,9 +25,10 @@ public final class RegisteredGroup extends Registration<VfioGroup> {
      * @throws IllegalStateException when this registration is closed
      * @throws KernelException when the kernel refuses; {@code ENODEV} when the group has no such device
      */
-    public VfioDevice openDevice(VfioContainer container, PciAddress address) {
+    public GuestDevice openDevice(VfioContainer container, PciAddress address) {
         checkOpen();
-        return Lifecycle.adopt(file().openDeviceFor(this, container, address), this);
+        Membership member = file().memberOf(container);
+        return Lifecycle.adopt(new GuestDevice(file().openDeviceFor(this, address), this), member, this);
     }
 
     /**

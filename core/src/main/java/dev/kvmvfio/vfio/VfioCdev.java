@@ -93,10 +93,11 @@ public final class VfioCdev extends VfioFile {
      * @throws KernelException when the kernel refuses; the message says why
      */
     public BoundDevice bindWithoutKvm(Iommufd iommufd) {
-        return Lifecycle.adopt(bindFor(null, iommufd), this);
+        return Lifecycle.adopt(new BoundDevice(this, iommufd, bindFor(null, iommufd)), this);
     }
 
-    BoundDevice bindFor(RegisteredCdev registration, Iommufd iommufd) {
+    /** Answers the number that iommufd knows the device by. */
+    int bindFor(RegisteredCdev registration, Iommufd iommufd) {
         MemorySegment request = vfio_device_bind_iommufd.allocate(Scratch.begin());
         vfio_device_bind_iommufd.argsz(request, BIND_SIZE);
         int result = iommufd.fd().lend(number -> {
@@ -108,7 +109,7 @@ public final class VfioCdev extends VfioFile {
                     result, bindRemedy(registration, Errno.of(-result)));
         }
         bound = true;
-        return new BoundDevice(this, registration, iommufd, vfio_device_bind_iommufd.out_devid(request));
+        return vfio_device_bind_iommufd.out_devid(request);
     }
 
     /** The kernel would take it, and the device would never learn of the VM. */

@@ -19,29 +19,27 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**
- * An open VFIO device: its regions, its interrupts and its reset. It was opened through a group, or it is a
- * {@link BoundDevice}.
+ * An open VFIO device: its regions, its interrupts and its reset. One that a VM knows of is a {@link GuestDevice}; any
+ * other is a driver's in user space.
  *
  * <p>Closing it switches its interrupts off, unmaps its regions, takes a cdev from KVM, and closes the file.
  *
  * <p><b>Thread-safety:</b> all methods may be called from any thread.
  */
-public sealed class VfioDevice extends Handle permits BoundDevice {
+public sealed class VfioDevice extends Handle permits BoundDevice, GuestDevice {
     private static final Ioctl GET_INFO = new Ioctl("VFIO_DEVICE_GET_INFO", vfio_h.VFIO_DEVICE_GET_INFO());
     private static final Ioctl RESET = new Ioctl("VFIO_DEVICE_RESET", vfio_h.VFIO_DEVICE_RESET());
     private static final int VENDOR_ID = 0;
     private static final int DEVICE_ID = 2;
 
     private final FileDescriptor fd;
-    private final Registration<?> registration;
     private volatile Contents contents;
 
     private record Contents(int flags, List<Region> regions, List<Interrupt> interrupts) {
     }
 
-    VfioDevice(FileDescriptor fd, Registration<?> registration) {
+    VfioDevice(FileDescriptor fd) {
         this.fd = fd;
-        this.registration = registration;
     }
 
     /** What the device has does not change while it is open, so it is asked for once, when it is first wanted. */
@@ -197,15 +195,6 @@ public sealed class VfioDevice extends Handle permits BoundDevice {
     }
 
     /**
-     * The registration that this device was opened through.
-     *
-     * @return whether a VM knows of this device
-     */
-    public boolean isRegistered() {
-        return registration != null;
-    }
-
-    /**
      * The open file, for an ioctl that this library does not wrap.
      *
      * @return owned by this object
@@ -233,11 +222,13 @@ public sealed class VfioDevice extends Handle permits BoundDevice {
     @Override
     protected void release() {
         Failures failures = new Failures();
-        if (registration != null) {
-            failures.attempt(registration::deviceCloses);
-        }
+        failures.attempt(this::unregister);
         failures.attempt(this::closeFile);
         failures.throwFirst();
+    }
+
+    /** A VM that knows of the device may have to forget it while the file is open. */
+    void unregister() {
     }
 
     void closeFile() {

@@ -99,14 +99,20 @@ public final class VfioGroup extends VfioFile {
      * @throws KernelException when the kernel refuses; {@code ENODEV} when the group has no such device
      */
     public VfioDevice openDeviceWithoutKvm(VfioContainer container, PciAddress address) {
-        return Lifecycle.adopt(openDeviceFor(null, container, address), this);
+        Membership member = memberOf(container);
+        return Lifecycle.adopt(new VfioDevice(openDeviceFor(null, address)), member, this);
     }
 
-    VfioDevice openDeviceFor(RegisteredGroup registration, VfioContainer container, PciAddress address) {
+    /** This group's being in a container: what a device that is opened meanwhile belongs to as well. */
+    Membership memberOf(VfioContainer container) {
         Membership joined = membership;
         if (joined == null || joined.container() != container) {
             throw new IllegalArgumentException(this + " is not in " + container + ": add it there first");
         }
+        return joined;
+    }
+
+    FileDescriptor openDeviceFor(RegisteredGroup registration, PciAddress address) {
         int result;
         try (Arena arena = Arena.ofConfined()) {
             result = fd().ioctl(GET_DEVICE_FD, arena.allocateFrom(address.toString()));
@@ -120,8 +126,7 @@ public final class VfioGroup extends VfioFile {
             };
             throw new KernelException(GET_DEVICE_FD.name(), this, "name=" + address, result, remedy);
         }
-        FileDescriptor device = FileDescriptor.own(fd().kernel(), result, FileKind.VFIO_DEVICE, address.toString());
-        return Lifecycle.adopt(new VfioDevice(device, registration), joined);
+        return FileDescriptor.own(fd().kernel(), result, FileKind.VFIO_DEVICE, address.toString());
     }
 
     /**

@@ -1,5 +1,6 @@
 /**
- * VFIO: files that stand for devices, their registration with KVM, and the devices themselves.
+ * VFIO: files that stand for devices, their registration with KVM, the devices themselves, and what a guest gets of
+ * them.
  *
  * <p>A device of a virtual machine is opened through its registration, and in no other way. By the cdev:
  *
@@ -7,7 +8,7 @@
  * VfioCdev cdev = VfioCdev.open(PciDevice.find("0000:6a:01.0"));
  * KvmVfioDevice kvmVfio = KvmVfioDevice.create(Kvm.open().createVm());
  * Iommufd iommufd = Iommufd.open();
- * BoundDevice device = kvmVfio.add(cdev).bind(iommufd);
+ * BoundGuestDevice device = kvmVfio.add(cdev).bind(iommufd);
  * device.attach(iommufd.allocateIoas());
  * }
  *
@@ -17,7 +18,11 @@
  * VfioGroup group = VfioGroup.open(PciDevice.find("0000:6a:01.0").iommuGroup().orElseThrow());
  * VfioContainer container = VfioContainer.open(group);
  * KvmVfioDevice kvmVfio = KvmVfioDevice.create(Kvm.open().createVm());
- * VfioDevice device = kvmVfio.add(group).openDevice(container, PciAddress.parse("0000:6a:01.0"));
+ * GuestDevice device = kvmVfio.add(group).openDevice(container, PciAddress.parse("0000:6a:01.0"));
  * }
+ *
+ * <p>Opened in this way it is a {@link dev.kvmvfio.vfio.GuestDevice}, which knows its VM and gives it the device's BARs and
+ * interrupts. A driver in user space opens a plain {@link dev.kvmvfio.vfio.VfioDevice} by the methods whose names end in
+ * {@code WithoutKvm}.
  */
 package dev.kvmvfio.vfio;

@@ -7,7 +7,8 @@ import dev.kvmvfio.kvm.Kvm;
 import dev.kvmvfio.kvm.MemorySlot;
 import dev.kvmvfio.kvm.Vm;
 import dev.kvmvfio.passthrough.AttachRequest;
-import dev.kvmvfio.passthrough.Passthrough;
+import dev.kvmvfio.passthrough.AttachedDevice;
+import dev.kvmvfio.passthrough.GuestMemory;
 import dev.kvmvfio.passthrough.Step;
 import dev.kvmvfio.passthrough.VfioInterface;
 import dev.kvmvfio.pci.PciAddress;
@@ -37,7 +38,7 @@ final class AttachSession implements AutoCloseable {
     }
 
     synchronized void attach(PciAddress address, Optional<VfioInterface> forced, long memorySize) {
-        AttachRequest request = Passthrough.of(kernel, address).watch(report::step);
+        AttachRequest request = AttachedDevice.request(kernel, address).watch(report::step);
         forced.ifPresent(request::via);
         report.chosen(address, request.choice());
         Kvm kvm = opened("close", Kvm.open(kernel));
@@ -45,12 +46,13 @@ final class AttachSession implements AutoCloseable {
         done("KVM_GET_API_VERSION", kvm, "" + kvm.apiVersion());
         Vm vm = opened("close", kvm.createVm());
         done("KVM_CREATE_VM", kvm, vm.toString());
-        HostMemory memory = HostMemory.allocate(kernel, memorySize);
-        opened.push(new Opened("munmap", memory));
-        done("mmap", memory, "");
-        MemorySlot slot = opened("KVM_SET_USER_MEMORY_REGION", vm.addMemory(0, memory));
+        HostMemory ram = HostMemory.allocate(kernel, memorySize);
+        opened.push(new Opened("munmap", ram));
+        done("mmap", ram, "");
+        GuestMemory memory = GuestMemory.create(vm, 0, ram);
+        MemorySlot slot = opened("KVM_SET_USER_MEMORY_REGION", memory.blocks().getFirst().slot());
         done("KVM_SET_USER_MEMORY_REGION", vm, slot.toString());
-        Passthrough attached = request.memory(0, memory).attach(vm);
+        AttachedDevice attached = request.attach(memory);
         opened.push(new Opened("", attached));
         report.attached(address, attached);
     }

@@ -3,8 +3,8 @@ package dev.kvmvfio.cli;
 import com.google.gson.Gson;
 import com.google.gson.GsonBuilder;
 import com.google.gson.annotations.SerializedName;
+import dev.kvmvfio.passthrough.AttachedDevice;
 import dev.kvmvfio.passthrough.InterfaceChoice;
-import dev.kvmvfio.passthrough.Passthrough;
 import dev.kvmvfio.passthrough.Step;
 import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.vfio.Interrupt;
@@ -66,7 +66,7 @@ final class JsonReport implements Report {
     }
 
     @Override
-    public void attached(PciAddress address, Passthrough attached) {
+    public void attached(PciAddress address, AttachedDevice attached) {
         VfioDevice device = attached.device();
         out.println(GSON.toJson(new Attached(address.toString(), device.vendorId(), device.deviceId(),
                 attached.choice().chosen().name().toLowerCase(Locale.ROOT), attached.choice().reason(),

@@ -1,7 +1,7 @@
 package dev.kvmvfio.cli;
 
+import dev.kvmvfio.passthrough.AttachedDevice;
 import dev.kvmvfio.passthrough.InterfaceChoice;
-import dev.kvmvfio.passthrough.Passthrough;
 import dev.kvmvfio.passthrough.Step;
 import dev.kvmvfio.pci.PciAddress;
 
@@ -14,5 +14,5 @@ interface Report {
     void step(Step step);
 
     /** All steps were done, and the device can be asked what it is. */
-    void attached(PciAddress address, Passthrough attached);
+    void attached(PciAddress address, AttachedDevice attached);
 }

@@ -1,7 +1,7 @@
 package dev.kvmvfio.cli;
 
+import dev.kvmvfio.passthrough.AttachedDevice;
 import dev.kvmvfio.passthrough.InterfaceChoice;
-import dev.kvmvfio.passthrough.Passthrough;
 import dev.kvmvfio.passthrough.Step;
 import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.vfio.Interrupt;
@@ -31,7 +31,7 @@ final class TextReport implements Report {
     }
 
     @Override
-    public void attached(PciAddress address, Passthrough attached) {
+    public void attached(PciAddress address, AttachedDevice attached) {
         VfioDevice device = attached.device();
         line("%n%s is %04x:%04x%s", address, device.vendorId(), device.deviceId(),
                 device.canReset() ? ", can be reset" : "");

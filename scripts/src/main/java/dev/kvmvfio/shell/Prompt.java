@@ -7,12 +7,14 @@ import dev.kvmvfio.kvm.Kvm;
 import dev.kvmvfio.kvm.Vm;
 import dev.kvmvfio.mock.MockKernel;
 import dev.kvmvfio.passthrough.AttachRequest;
+import dev.kvmvfio.passthrough.AttachedDevice;
 import dev.kvmvfio.passthrough.Candidate;
-import dev.kvmvfio.passthrough.Passthrough;
+import dev.kvmvfio.passthrough.GuestMemory;
 import dev.kvmvfio.passthrough.VfioInterface;
 import dev.kvmvfio.pci.PciAddress;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.function.Function;
 
 /**
  * What can be typed at the prompt besides the library's own types. It all concerns one host at a time, the running
@@ -77,8 +79,8 @@ public final class Prompt {
      * @param address such as {@code 0000:6a:01.0}
      * @return the attachment; {@code device()} is the device; {@code close()} detaches it
      */
-    public static Passthrough attach(String address) {
-        return attach(request(address));
+    public static AttachedDevice attach(String address) {
+        return inNewVm(request(address)::attach);
     }
 
     /**
@@ -88,8 +90,8 @@ public final class Prompt {
      * @param by the cdev or the group
      * @return as {@link #attach(String)}
      */
-    public static Passthrough attach(String address, VfioInterface by) {
-        return attach(request(address).via(by));
+    public static AttachedDevice attach(String address, VfioInterface by) {
+        return inNewVm(request(address).via(by)::attach);
     }
 
     /**
@@ -99,18 +101,19 @@ public final class Prompt {
      * @param memory the guest's memory from address 0, which the device reaches at the same addresses
      * @return as {@link #attach(String)}
      */
-    public static Passthrough attach(String address, HostMemory memory) {
-        return attach(request(address).memory(0, memory));
+    public static AttachedDevice attach(String address, HostMemory memory) {
+        AttachRequest request = request(address);
+        return inNewVm(vm -> request.attach(GuestMemory.create(vm, 0, memory)));
     }
 
     private static AttachRequest request(String address) {
-        return Passthrough.of(kernel(), PciAddress.parse(address));
+        return AttachedDevice.request(kernel(), PciAddress.parse(address));
     }
 
-    private static Passthrough attach(AttachRequest request) {
+    private static AttachedDevice inNewVm(Function<Vm, AttachedDevice> attach) {
         Vm vm = kvm().createVm();
         try {
-            return request.attach(vm);
+            return attach.apply(vm);
         } catch (RuntimeException refused) {
             vm.close();
             throw refused;

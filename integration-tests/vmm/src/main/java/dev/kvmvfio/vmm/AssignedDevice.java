@@ -1,15 +1,14 @@
 package dev.kvmvfio.vmm;
 
-import dev.kvmvfio.kvm.Vm;
-import dev.kvmvfio.passthrough.Passthrough;
+import dev.kvmvfio.passthrough.AttachedDevice;
+import dev.kvmvfio.vfio.GuestDevice;
 import dev.kvmvfio.vfio.Region;
-import dev.kvmvfio.vfio.VfioDevice;
 import java.util.ArrayList;
 import java.util.List;
 
 /** A device of the host that the guest has: its configuration space, its BARs, its interrupts. */
 public final class AssignedDevice implements PciFunction {
-    private final Passthrough attached;
+    private final AttachedDevice attached;
     private final ConfigSpace config;
     private final List<Bar> bars = new ArrayList<>();
     private final Interrupts interrupts;
@@ -19,25 +18,25 @@ public final class AssignedDevice implements PciFunction {
      *
      * @param gsi where its INTx goes, which the guest finds in the interrupt line register
      */
-    AssignedDevice(Vm vm, Passthrough attached, int gsi) {
+    AssignedDevice(AttachedDevice attached, int gsi) {
         this.attached = attached;
-        VfioDevice device = attached.device();
+        GuestDevice device = attached.device();
         if (device.canReset()) {
             device.reset();
         }
         config = new ConfigSpace(device.region(Region.CONFIG));
         // VFIO hands a device out with its BARs switched on.
         config.write(ConfigSpace.COMMAND, Short.BYTES, 0);
-        interrupts = new Interrupts(vm, device, config, gsi);
-        addBars(vm, device);
+        interrupts = new Interrupts(device, config, gsi);
+        addBars(device);
         config.emulate(ConfigSpace.ROM, Integer.BYTES, 0, 0);
         follow();
     }
 
-    private void addBars(Vm vm, VfioDevice device) {
+    private void addBars(GuestDevice device) {
         List<Region> memory = device.regions().stream().filter(region -> Bar.isMemory(config, region)).toList();
         config.emulate(ConfigSpace.BARS, 6 * Integer.BYTES, 0, 0);
-        memory.forEach(region -> bars.add(new Bar(vm, config, region)));
+        memory.forEach(region -> bars.add(new Bar(device, config, region)));
     }
 
     @Override

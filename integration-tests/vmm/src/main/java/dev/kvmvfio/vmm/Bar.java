@@ -2,8 +2,8 @@ package dev.kvmvfio.vmm;
 
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.KernelException;
-import dev.kvmvfio.kvm.Vm;
-import dev.kvmvfio.passthrough.GuestBar;
+import dev.kvmvfio.vfio.GuestBar;
+import dev.kvmvfio.vfio.GuestDevice;
 import dev.kvmvfio.vfio.Region;
 
 /**
@@ -27,13 +27,13 @@ final class Bar {
     private final int width;
 
     /** Emulates the register. */
-    Bar(Vm vm, ConfigSpace config, Region region) {
+    Bar(GuestDevice device, ConfigSpace config, Region region) {
         this.config = config;
         this.region = region;
         this.register = register(region);
         int type = config.readDevice(register, Integer.BYTES) & TYPE;
         this.width = (type & WIDE) != 0 ? Long.BYTES : Integer.BYTES;
-        this.slots = GuestBar.of(vm, region);
+        this.slots = device.mapBar(region.index());
         config.emulate(register, width, type, -region.size());
     }
 

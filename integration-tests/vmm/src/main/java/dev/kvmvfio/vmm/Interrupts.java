@@ -1,12 +1,10 @@
 package dev.kvmvfio.vmm;
 
-import dev.kvmvfio.kvm.Vm;
-import dev.kvmvfio.passthrough.IntxLine;
-import dev.kvmvfio.passthrough.MsiVectors;
-import dev.kvmvfio.vfio.Interrupt;
+import dev.kvmvfio.vfio.GuestDevice;
+import dev.kvmvfio.vfio.IntxLine;
+import dev.kvmvfio.vfio.MsiVectors;
 import dev.kvmvfio.vfio.MsixTable;
 import dev.kvmvfio.vfio.Region;
-import dev.kvmvfio.vfio.VfioDevice;
 import java.util.stream.IntStream;
 
 /**
@@ -25,8 +23,7 @@ final class Interrupts {
         NONE, INTX, MSI, MSIX
     }
 
-    private final Vm vm;
-    private final VfioDevice device;
+    private final GuestDevice device;
     private final ConfigSpace config;
     private final int gsi;
     private final int msi;
@@ -38,8 +35,7 @@ final class Interrupts {
     private MsiVectors vectors;
 
     /** Emulates the interrupt line and the control of MSI and MSI-X. */
-    Interrupts(Vm vm, VfioDevice device, ConfigSpace config, int gsi) {
-        this.vm = vm;
+    Interrupts(GuestDevice device, ConfigSpace config, int gsi) {
         this.device = device;
         this.config = config;
         this.gsi = gsi;
@@ -115,9 +111,9 @@ final class Interrupts {
 
     private void connect(Kind wanted) {
         switch (wanted) {
-            case INTX -> line = IntxLine.connect(vm, device, gsi);
-            case MSI -> vectors = MsiVectors.connect(vm, device.interrupt(Interrupt.MSI), 1);
-            case MSIX -> vectors = MsiVectors.connect(vm, device.interrupt(Interrupt.MSIX), table.vectors());
+            case INTX -> line = device.connectIntx(gsi);
+            case MSI -> vectors = device.connectMsi(1);
+            case MSIX -> vectors = device.connectMsix(table.vectors());
             case NONE -> {
                 // The device has no pin.
             }

@@ -8,8 +8,8 @@ import dev.kvmvfio.kvm.Vcpu;
 import dev.kvmvfio.kvm.VcpuExit;
 import dev.kvmvfio.kvm.Vm;
 import dev.kvmvfio.kvm.x86.CpuidEntry;
+import dev.kvmvfio.passthrough.AttachedDevice;
 import dev.kvmvfio.passthrough.GuestMemory;
-import dev.kvmvfio.passthrough.Passthrough;
 import dev.kvmvfio.passthrough.VfioInterface;
 import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.vfio.KvmVfioDevice;
@@ -53,8 +53,7 @@ public final class Machine implements AutoCloseable {
             vm = kvm.createVm();
             vm.createIrqchip();
             vm.x86().createPit();
-            memory = GuestMemory.of(vm);
-            memory.add(0, ram);
+            memory = GuestMemory.create(vm, 0, ram);
             kvmVfio = KvmVfioDevice.create(vm);
             vcpu = vm.createVcpu(0);
             vcpu.x86().setCpuid(kvm.x86().supportedCpuid().stream().map(Machine::forProcessor0).toList());
@@ -149,9 +148,9 @@ public final class Machine implements AutoCloseable {
      * @return the device as the guest has it
      */
     public AssignedDevice attach(PciAddress address, VfioInterface by, int slot) {
-        Passthrough attached = Passthrough.of(kernel, address).via(by).memory(memory).attach(kvmVfio);
+        AttachedDevice attached = AttachedDevice.request(kernel, address).via(by).attach(memory, kvmVfio);
         try {
-            AssignedDevice device = new AssignedDevice(vm, attached, lineOf(slot));
+            AssignedDevice device = new AssignedDevice(attached, lineOf(slot));
             pci.plug(slot, device);
             return device;
         } catch (RuntimeException failure) {

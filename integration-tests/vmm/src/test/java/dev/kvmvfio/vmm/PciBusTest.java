@@ -9,8 +9,8 @@ import dev.kvmvfio.kvm.Vm;
 import dev.kvmvfio.mock.KernelProfile;
 import dev.kvmvfio.mock.MockDevice;
 import dev.kvmvfio.mock.MockKernel;
+import dev.kvmvfio.passthrough.AttachedDevice;
 import dev.kvmvfio.passthrough.GuestMemory;
-import dev.kvmvfio.passthrough.Passthrough;
 import dev.kvmvfio.pci.PciAddress;
 import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.AfterEach;
@@ -44,10 +44,9 @@ class PciBusTest {
         vm = kvm.createVm();
         vm.createIrqchip();
         ram = HostMemory.allocate(host, 1 << 20);
-        GuestMemory memory = GuestMemory.of(vm);
-        memory.add(0, ram);
-        device = new AssignedDevice(vm,
-                Passthrough.of(host, PciAddress.parse(ADDRESS)).memory(memory).attach(vm), GSI);
+        GuestMemory memory = GuestMemory.create(vm, 0, ram);
+        device = new AssignedDevice(
+                AttachedDevice.request(host, PciAddress.parse(ADDRESS)).attach(memory), GSI);
         bus.plug(SLOT, device);
     }
 

@@ -29,7 +29,8 @@ class MisorderedProgramsTest {
         return new JavaSource(JavaSource.imports() + """
                 class Program {
                     static void run(Kvm kvm, Vm vm, KvmVfioDevice kvmVfio, PciDevice pci, HostMemory memory,
-                            VfioCdev cdev, Iommufd iommufd, VfioGroup group, VfioContainer container) {
+                            VfioCdev cdev, Iommufd iommufd, VfioGroup group, VfioContainer container,
+                            GuestMemory guestMemory) {
                         %s
                     }
                 }
@@ -40,17 +41,19 @@ class MisorderedProgramsTest {
         return Stream.of(
                 Arguments.of("by cdev", """
                         RegisteredCdev registered = kvmVfio.add(cdev);
-                        BoundDevice device = registered.bind(iommufd);
+                        BoundGuestDevice device = registered.bind(iommufd);
                         Ioas ioas = iommufd.allocateIoas();
                         device.attach(ioas);
-                        ioas.map(0, memory);
-                        vm.addMemory(1 << 30, device.region(Region.BAR0).map());
+                        guestMemory.mapInto(ioas);
+                        device.mapBar(0).place(1 << 30);
+                        vm.addMemory(1L << 32, device.region(Region.BAR0).map());
                         """),
                 Arguments.of("by group", """
-                        container.map(0, memory);
+                        guestMemory.mapInto(container);
                         RegisteredGroup registered = kvmVfio.add(group);
-                        VfioDevice device = registered.openDevice(container, pci.address());
-                        vm.addMemory(1 << 30, device.region(Region.BAR0).map());
+                        GuestDevice device = registered.openDevice(container, pci.address());
+                        device.mapBar(0).place(1 << 30);
+                        device.connectMsix(4).program(0, 0xfee0_0000L, 0x41);
                         """),
                 Arguments.of("by cdev, from nothing", """
                         try (Kvm myKvm = Kvm.open();
@@ -79,10 +82,20 @@ class MisorderedProgramsTest {
                         device.reset();
                         """),
                 Arguments.of("in one call", """
-                        try (Passthrough attached = Passthrough.of("0000:6a:01.0").memory(0, memory).attach(vm)) {
+                        try (AttachedDevice attached = AttachedDevice.request("0000:6a:01.0").attach(guestMemory)) {
                             attached.device().reset();
                         }
-                        """));
+                        """),
+                Arguments.of("in one call, with the steps' KVM-VFIO device",
+                        """
+                                GuestDevice device = AttachedDevice.request("0000:6a:01.0").attach(guestMemory, kvmVfio).device();
+                                device.connectIntx(11);
+                                """),
+                Arguments.of("one method for what iommufd knows",
+                        """
+                                List<IommufdDevice> devices = List.of(cdev.bindWithoutKvm(iommufd), kvmVfio.add(cdev).bind(iommufd));
+                                devices.forEach(device -> device.attach(iommufd.allocateIoas()));
+                                """));
     }
 
     @ParameterizedTest(name = "{0}")
@@ -122,7 +135,7 @@ class MisorderedProgramsTest {
                         group.openDevice(container, pci.address());
                         """),
                 program("GET_DEVICE_FD through the back door", NOT_PUBLIC, "openDeviceFor", """
-                        group.openDeviceFor(null, container, pci.address());
+                        group.openDeviceFor(null, pci.address());
                         """),
                 program("GET_DEVICE_FD before SET_CONTAINER", OTHER_ARGUMENTS, "openDevice", """
                         kvmVfio.add(group).openDevice(pci.address());
@@ -165,13 +178,49 @@ class MisorderedProgramsTest {
                         KvmVfioDevice.create(kvm);
                         """),
                 program("a transaction before CREATE_VM", NO_OVERLOAD, "attach", """
-                        Passthrough.of("0000:6a:01.0").attach(kvm);
+                        AttachedDevice.request("0000:6a:01.0").attach(kvm);
                         """),
                 program("the device of a transaction that did not begin", NOT_PUBLIC, "device", """
-                        Passthrough.of("0000:6a:01.0").device();
+                        AttachedDevice.request("0000:6a:01.0").device();
                         """),
-                program("DETACH before ATTACH", NOT_PUBLIC, "detach", """
+                program("a transaction with memory and a VM, which may be two VMs", NO_OVERLOAD, "attach", """
+                        AttachedDevice.request("0000:6a:01.0").attach(guestMemory, vm);
+                        """),
+                program("DETACH before ATTACH", MISSING, "detach", """
                         cdev.bindWithoutKvm(iommufd).detach(null);
+                        """),
+                program("a guest's BAR of a device that KVM does not know, by cdev", MISSING, "mapBar", """
+                        cdev.bindWithoutKvm(iommufd).mapBar(0);
+                        """),
+                program("a guest's BAR of a device that KVM does not know, by group", MISSING, "mapBar", """
+                        group.openDeviceWithoutKvm(container, pci.address()).mapBar(0);
+                        """),
+                program("a guest's line from a device that KVM does not know", MISSING, "connectIntx", """
+                        cdev.bindWithoutKvm(iommufd).connectIntx(11);
+                        """),
+                program("a guest's messages from a device that KVM does not know", MISSING, "connectMsix", """
+                        group.openDeviceWithoutKvm(container, pci.address()).connectMsix(4);
+                        """),
+                program("a device that KVM does not know as a guest's", OTHER_TYPE, "GuestDevice", """
+                        GuestDevice device = group.openDeviceWithoutKvm(container, pci.address());
+                        """),
+                program("a bound device that KVM does not know as a guest's", OTHER_TYPE, "BoundGuestDevice", """
+                        BoundGuestDevice device = cdev.bindWithoutKvm(iommufd);
+                        """),
+                program("a BAR for another VM than the device's", OTHER_ARGUMENTS, "mapBar", """
+                        kvmVfio.add(cdev).bind(iommufd).mapBar(vm, 0);
+                        """),
+                program("a line to another VM than the device's", OTHER_ARGUMENTS, "connectIntx", """
+                        kvmVfio.add(cdev).bind(iommufd).connectIntx(vm, 11);
+                        """),
+                program("messages to another VM than the device's", NO_OVERLOAD, "connect", """
+                        MsiVectors.connect(vm, kvmVfio.add(cdev).bind(iommufd).interrupt(Interrupt.MSIX), 4);
+                        """),
+                program("messages of an interrupt that sends none", MISSING, "connect", """
+                        kvmVfio.add(cdev).bind(iommufd).connect(Interrupt.REQ, 1);
+                        """),
+                program("memory that no guest sees, in a transaction", MISSING, "memory", """
+                        AttachedDevice.request("0000:6a:01.0").memory(0, memory);
                         """),
                 program("a registration of a cdev as one of a group", OTHER_TYPE, "RegisteredGroup", """
                         RegisteredGroup registered = kvmVfio.add(cdev);
@@ -183,10 +232,20 @@ class MisorderedProgramsTest {
                         new RegisteredGroup(kvmVfio, group).openDevice(container, pci.address());
                         """),
                 program("a device that nobody bound", NOT_PUBLIC, "BoundDevice", """
-                        new BoundDevice(cdev, null, iommufd, 1);
+                        new BoundDevice(cdev, iommufd, 1);
+                        """),
+                program("a guest's device that nobody bound", NOT_PUBLIC, "BoundGuestDevice", """
+                        new BoundGuestDevice(kvmVfio.add(cdev), iommufd, 1);
                         """),
                 program("a device that nobody opened", NOT_PUBLIC, "VfioDevice", """
-                        new VfioDevice(cdev.fd(), null);
+                        new VfioDevice(cdev.fd());
+                        """),
+                program("a guest's device that nobody opened", NOT_PUBLIC, "GuestDevice", """
+                        new GuestDevice(cdev.fd(), kvmVfio.add(cdev));
+                        """),
+                program("what iommufd knows, of one's own kind", SEALED, "sealed", """
+                        abstract class Mine implements IommufdDevice {
+                        }
                         """),
                 program("an address space that nobody allocated", NOT_PUBLIC, "Ioas", """
                         new Ioas(iommufd, 1);

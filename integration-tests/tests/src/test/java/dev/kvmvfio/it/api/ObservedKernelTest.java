@@ -13,7 +13,8 @@ import dev.kvmvfio.kvm.KvmDeviceType;
 import dev.kvmvfio.kvm.Vcpu;
 import dev.kvmvfio.kvm.Vm;
 import dev.kvmvfio.mock.MockKernel;
-import dev.kvmvfio.passthrough.Passthrough;
+import dev.kvmvfio.passthrough.AttachedDevice;
+import dev.kvmvfio.passthrough.GuestMemory;
 import dev.kvmvfio.passthrough.VfioInterface;
 import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.vfio.KvmVfioDevice;
@@ -50,7 +51,8 @@ class ObservedKernelTest {
         try (Kvm kvm = Kvm.open(kernel);
                 Vm vm = kvm.createVm();
                 HostMemory ram = HostMemory.allocate(kernel, 1 << 20);
-                Passthrough attached = Passthrough.of(kernel, DEVICE).via(by).memory(0, ram).attach(vm)) {
+                GuestMemory memory = GuestMemory.create(vm, 0, ram);
+                AttachedDevice attached = AttachedDevice.request(kernel, DEVICE).via(by).attach(memory)) {
             vm.createVcpu(0);
             attached.device().region(Region.CONFIG).readInt(0);
             attached.device().interrupts();
@@ -233,7 +235,7 @@ class ObservedKernelTest {
         /** Attaches and detaches. */
         public static void main(String[] arguments) {
             try (MockKernel mock = MockKernel.example(); Kvm kvm = Kvm.open(mock); Vm vm = kvm.createVm()) {
-                Passthrough.of(mock, DEVICE).attach(vm).close();
+                AttachedDevice.request(mock, DEVICE).attach(vm).close();
             }
             System.out.println(ModuleLayer.boot().findModule("jdk.jfr").isPresent() ? "with" : "without");
         }

@@ -16,7 +16,7 @@ import dev.kvmvfio.mock.KernelProfile;
 import dev.kvmvfio.mock.MockKernel;
 import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.pci.PciDevice;
-import dev.kvmvfio.vfio.BoundDevice;
+import dev.kvmvfio.vfio.BoundGuestDevice;
 import dev.kvmvfio.vfio.KvmVfioDevice;
 import dev.kvmvfio.vfio.VfioCdev;
 import java.lang.foreign.Arena;
@@ -52,7 +52,7 @@ public final class MockBench {
                 Iommufd iommufd = Iommufd.open(kernel);
                 VfioCdev cdev = VfioCdev.open(PciDevice.find(kernel, PciAddress.parse(DEVICE)))) {
             KvmVfioDevice kvmVfio = KvmVfioDevice.create(vm);
-            BoundDevice device = kvmVfio.add(cdev).bind(iommufd);
+            BoundGuestDevice device = kvmVfio.add(cdev).bind(iommufd);
             Ioas ioas = iommufd.allocateIoas();
             device.attach(ioas);
             kernel.clearTrace();

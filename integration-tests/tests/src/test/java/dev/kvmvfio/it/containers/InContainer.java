@@ -10,7 +10,8 @@ import dev.kvmvfio.kvm.MemorySlot;
 import dev.kvmvfio.kvm.Vm;
 import dev.kvmvfio.mock.KernelProfile;
 import dev.kvmvfio.mock.MockKernel;
-import dev.kvmvfio.passthrough.Passthrough;
+import dev.kvmvfio.passthrough.AttachedDevice;
+import dev.kvmvfio.passthrough.GuestMemory;
 import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.vfio.KvmVfioDevice;
 
@@ -65,9 +66,9 @@ public final class InContainer {
                 Kvm kvm = Kvm.open(host);
                 Vm vm = kvm.createVm();
                 HostMemory ram = HostMemory.allocate(host, MEMORY);
-                MemorySlot slot = vm.addMemory(0, ram);
-                Passthrough attached = Passthrough.of(host, address).memory(0, ram).attach(vm)) {
-            return attached.device() + " reaches the memory of " + slot;
+                GuestMemory memory = GuestMemory.create(vm, 0, ram);
+                AttachedDevice attached = AttachedDevice.request(host, address).attach(memory)) {
+            return attached.device() + " reaches " + memory;
         }
     }
 }

@@ -7,7 +7,7 @@ import dev.kvmvfio.it.lab.LabMachine;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kvm.Kvm;
 import dev.kvmvfio.kvm.Vm;
-import dev.kvmvfio.passthrough.Passthrough;
+import dev.kvmvfio.passthrough.AttachedDevice;
 import dev.kvmvfio.passthrough.VfioInterface;
 import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.vmm.AssignedDevice;
@@ -116,7 +116,7 @@ public class LabLinuxTest {
     private static void assertFree(PciAddress device, VfioInterface by) {
         try (Kvm kvm = Kvm.open();
                 Vm other = kvm.createVm();
-                Passthrough attached = Passthrough.of(Kernel.linux(), device).via(by).attach(other)) {
+                AttachedDevice attached = AttachedDevice.request(Kernel.linux(), device).via(by).attach(other)) {
             assertThat(attached.device().canReset()).isTrue();
         }
     }

@@ -3,7 +3,6 @@ package dev.kvmvfio.it.vfio;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.iommufd.Ioas;
 import dev.kvmvfio.iommufd.Iommufd;
 import dev.kvmvfio.it.kvm.WatchedKernel;
@@ -15,12 +14,14 @@ import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kvm.Kvm;
 import dev.kvmvfio.kvm.MemorySlot;
 import dev.kvmvfio.kvm.Vm;
-import dev.kvmvfio.passthrough.Passthrough;
+import dev.kvmvfio.passthrough.AttachedDevice;
+import dev.kvmvfio.passthrough.GuestMemory;
 import dev.kvmvfio.passthrough.Step;
 import dev.kvmvfio.passthrough.VfioInterface;
 import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.pci.PciDevice;
-import dev.kvmvfio.vfio.BoundDevice;
+import dev.kvmvfio.vfio.BoundGuestDevice;
+import dev.kvmvfio.vfio.GuestDevice;
 import dev.kvmvfio.vfio.Interrupt;
 import dev.kvmvfio.vfio.KvmVfioDevice;
 import dev.kvmvfio.vfio.Region;
@@ -29,7 +30,6 @@ import dev.kvmvfio.vfio.RegisteredCdev;
 import dev.kvmvfio.vfio.RegisteredGroup;
 import dev.kvmvfio.vfio.VfioCdev;
 import dev.kvmvfio.vfio.VfioContainer;
-import dev.kvmvfio.vfio.VfioDevice;
 import dev.kvmvfio.vfio.VfioGroup;
 import java.util.ArrayList;
 import java.util.List;
@@ -53,7 +53,8 @@ abstract class AttachContract {
     WatchedKernel kernel;
     Kvm kvm;
     Vm vm;
-    HostMemory memory;
+    HostMemory ram;
+    GuestMemory memory;
 
     /** The kernel to run on, in the state that each test begins with. */
     abstract Kernel start();
@@ -71,19 +72,24 @@ abstract class AttachContract {
     final void open() {
         kernel = new WatchedKernel(start());
         kvm = Kvm.open(kernel);
+        openVm();
+    }
+
+    private void openVm() {
         vm = kvm.createVm();
-        memory = HostMemory.allocate(kernel, MEMORY);
+        ram = HostMemory.allocate(kernel, MEMORY);
+        memory = GuestMemory.create(vm, 0, ram);
     }
 
     @AfterEach
     final void close() {
         kvm.close();
-        memory.close();
+        ram.close();
         assertNothingLeft();
     }
 
-    Passthrough attach(VfioInterface by) {
-        return Passthrough.of(kernel, address()).via(by).memory(0, memory).attach(vm);
+    AttachedDevice attach(VfioInterface by) {
+        return AttachedDevice.request(kernel, address()).via(by).attach(memory);
     }
 
     private int position(String call) {
@@ -93,10 +99,10 @@ abstract class AttachContract {
     @ParameterizedTest
     @MethodSource("interfaces")
     void kvmHoldsTheFileBeforeTheDeviceIsOpened(VfioInterface by) {
-        try (Passthrough attached = attach(by)) {
+        try (AttachedDevice attached = attach(by)) {
             String opens = by == VfioInterface.CDEV ? "VFIO_DEVICE_BIND_IOMMUFD" : "VFIO_GROUP_GET_DEVICE_FD";
             assertThat(position("KVM_DEV_VFIO_FILE_ADD")).isNotNegative().isLessThan(position(opens));
-            assertThat(attached.device().isRegistered()).isTrue();
+            assertThat(attached.device().vm()).isSameAs(vm);
         }
     }
 
@@ -137,7 +143,7 @@ abstract class AttachContract {
     @MethodSource("interfaces")
     void stepsAreToldAndTakenBackInReverse(VfioInterface by) {
         List<Step> steps = new ArrayList<>();
-        Passthrough.of(kernel, address()).via(by).memory(0, memory).watch(steps::add).attach(vm).close();
+        AttachedDevice.request(kernel, address()).via(by).watch(steps::add).attach(memory).close();
         List<String> done = steps.stream().filter(step -> !step.undo()).map(Step::call).toList();
         List<String> undone = steps.stream().filter(Step::undo).map(Step::call).toList();
         if (by == VfioInterface.CDEV) {
@@ -159,7 +165,7 @@ abstract class AttachContract {
     void everyFailingStepUndoesTheOthers(VfioInterface by) {
         attach(by).close();
         kernel.refuse(-1, null);
-        Passthrough whole = attach(by);
+        AttachedDevice whole = attach(by);
         int calls = kernel.calls().size();
         whole.close();
         assertThat(calls).isGreaterThanOrEqualTo(8);
@@ -177,13 +183,13 @@ abstract class AttachContract {
     @MethodSource("interfaces")
     void everyFailingCallOfADetachStillGivesEverythingBack(VfioInterface by) {
         kernel.refuse(-1, null);
-        Passthrough whole = attach(by);
+        AttachedDevice whole = attach(by);
         int attaching = kernel.calls().size();
         whole.close();
         int all = kernel.calls().size();
         for (int i = attaching; i < all; i++) {
             kernel.refuse(i, Errno.EIO);
-            Passthrough attached = attach(by);
+            AttachedDevice attached = attach(by);
             String call;
             try {
                 attached.close();
@@ -196,14 +202,13 @@ abstract class AttachContract {
                     .isEqualTo(kernel.calls().get(i).startsWith("close"));
             kernel.refuse(-1, null);
             vm.close();
-            vm = kvm.createVm();
-            memory.close();
-            memory = HostMemory.allocate(kernel, MEMORY);
+            ram.close();
+            openVm();
             attach(by).close();
         }
     }
 
-    private VfioDevice openByHand(VfioInterface by, KvmVfioDevice kvmVfio, List<AutoCloseable> owners) {
+    private GuestDevice openByHand(VfioInterface by, KvmVfioDevice kvmVfio, List<AutoCloseable> owners) {
         PciDevice pci = PciDevice.find(kernel, address());
         if (by == VfioInterface.CDEV) {
             Iommufd iommufd = Iommufd.open(kernel);
@@ -211,17 +216,17 @@ abstract class AttachContract {
             VfioCdev cdev = VfioCdev.open(pci);
             owners.add(cdev);
             RegisteredCdev registered = kvmVfio.add(cdev);
-            BoundDevice device = registered.bind(iommufd);
+            BoundGuestDevice device = registered.bind(iommufd);
             Ioas ioas = iommufd.allocateIoas();
             device.attach(ioas);
-            ioas.map(0, memory);
+            memory.mapInto(ioas);
             return device;
         }
         VfioGroup group = VfioGroup.open(pci.iommuGroup().orElseThrow());
         owners.add(group);
         VfioContainer container = VfioContainer.open(group);
         owners.add(container);
-        container.map(0, memory);
+        memory.mapInto(container);
         RegisteredGroup registered = kvmVfio.add(group);
         return registered.openDevice(container, pci.address());
     }
@@ -233,7 +238,7 @@ abstract class AttachContract {
         for (int first = 0; first < 6; first++) {
             List<AutoCloseable> owners = new ArrayList<>();
             KvmVfioDevice kvmVfio = KvmVfioDevice.create(vm);
-            VfioDevice device = openByHand(by, kvmVfio, owners);
+            GuestDevice device = openByHand(by, kvmVfio, owners);
             RegionMapping bar = device.region(Region.BAR0).map();
             MemorySlot slot = vm.addMemory(1 << 28, bar);
             EventFd eventFd = EventFd.create(kernel);
@@ -244,11 +249,10 @@ abstract class AttachContract {
             eventFd.close();
             assertThat(slot.isOpen()).isFalse();
             assertThatThrownBy(() -> bar.readInt(0)).isInstanceOf(IllegalStateException.class);
-            vm = kvm.createVm();
-            assertThat(memory.isOpen()).isTrue();
-            memory.close();
+            assertThat(ram.isOpen()).isTrue();
+            ram.close();
+            openVm();
             assertNoneOpen();
-            memory = HostMemory.allocate(kernel, MEMORY);
         }
     }
 
@@ -262,9 +266,6 @@ abstract class AttachContract {
 
     /** A second attach proves it: a group opens only once, and a device is bound only once. */
     private void assertNoneOpen() {
-        HostMemory fresh = HostMemory.allocate(kernel, MEMORY);
-        interfaces().forEach(
-                by -> Passthrough.of(kernel, address()).via(by).memory(0, fresh).attach(vm).close());
-        fresh.close();
+        interfaces().forEach(by -> attach(by).close());
     }
 }

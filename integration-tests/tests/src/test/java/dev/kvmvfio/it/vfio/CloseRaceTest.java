@@ -13,7 +13,7 @@ import dev.kvmvfio.mock.MockKernel;
 import dev.kvmvfio.passthrough.VfioInterface;
 import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.pci.PciDevice;
-import dev.kvmvfio.vfio.BoundDevice;
+import dev.kvmvfio.vfio.BoundGuestDevice;
 import dev.kvmvfio.vfio.Interrupt;
 import dev.kvmvfio.vfio.KvmVfioDevice;
 import dev.kvmvfio.vfio.Region;
@@ -52,7 +52,7 @@ class CloseRaceTest {
             Iommufd iommufd = Iommufd.open(mock);
             VfioCdev cdev = VfioCdev.open(pci);
             RegisteredCdev registered = kvmVfio.add(cdev);
-            BoundDevice bound = registered.bind(iommufd);
+            BoundGuestDevice bound = registered.bind(iommufd);
             Ioas ioas = iommufd.allocateIoas();
             handles.addAll(
                     List.of(iommufd, cdev, registered, bound, ioas, bound.attach(ioas), ioas.map(0, memory)));

@@ -12,7 +12,8 @@ import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kvm.Kvm;
 import dev.kvmvfio.kvm.Vm;
-import dev.kvmvfio.passthrough.Passthrough;
+import dev.kvmvfio.passthrough.AttachedDevice;
+import dev.kvmvfio.passthrough.GuestMemory;
 import dev.kvmvfio.passthrough.VfioInterface;
 import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.vfio.Interrupt;
@@ -37,30 +38,32 @@ class LabDeviceTest {
 
     private Kvm kvm;
     private Vm vm;
-    private HostMemory memory;
+    private HostMemory ram;
+    private GuestMemory memory;
 
     @BeforeEach
     void open() {
         kvm = Kvm.open();
         vm = kvm.createVm();
-        memory = HostMemory.allocate(Kernel.linux(), SIZE);
+        ram = HostMemory.allocate(Kernel.linux(), SIZE);
+        memory = GuestMemory.create(vm, IOVA, ram);
     }
 
     @AfterEach
     void close() {
         kvm.close();
-        memory.close();
+        ram.close();
         assertThat(HeldFiles.now()).isEmpty();
     }
 
-    private Passthrough attach(VfioInterface by) {
-        return Passthrough.of(Kernel.linux(), PciAddress.parse(LabMachine.EDU)).via(by).memory(IOVA, memory).attach(vm);
+    private AttachedDevice attach(VfioInterface by) {
+        return AttachedDevice.request(Kernel.linux(), PciAddress.parse(LabMachine.EDU)).via(by).attach(memory);
     }
 
     @ParameterizedTest
     @MethodSource(INTERFACES)
     void identityIsReadThroughAMappedBar(VfioInterface by) {
-        try (Passthrough attached = attach(by)) {
+        try (AttachedDevice attached = attach(by)) {
             Edu edu = new Edu(attached.device());
             assertThat(edu.identity()).isEqualTo(Edu.IDENTITY);
             assertThat(edu.liveness(0x1234)).isEqualTo(~0x1234);
@@ -72,7 +75,7 @@ class LabDeviceTest {
     @ParameterizedTest
     @MethodSource(INTERFACES)
     void regionsAndInterruptsAreWhatTheDeviceHas(VfioInterface by) {
-        try (Passthrough attached = attach(by)) {
+        try (AttachedDevice attached = attach(by)) {
             Region bar = attached.device().region(Region.BAR0);
             assertThat(bar.size()).isEqualTo(1 << 20);
             assertThat(bar.access()).containsExactly("read", "write", "mmap");
@@ -87,7 +90,7 @@ class LabDeviceTest {
     @ParameterizedTest
     @MethodSource(INTERFACES)
     void dmaGoesFromGuestMemoryThroughTheDeviceAndBack(VfioInterface by) {
-        try (Passthrough attached = attach(by)) {
+        try (AttachedDevice attached = attach(by)) {
             Edu edu = new Edu(attached.device());
             edu.enableBusMaster();
             MemorySegment source = fill(0, 0x5a);
@@ -100,7 +103,7 @@ class LabDeviceTest {
     @ParameterizedTest
     @MethodSource(INTERFACES)
     void dmaToAnAddressThatIsNotMappedDoesNotLand(VfioInterface by) {
-        try (Passthrough attached = attach(by)) {
+        try (AttachedDevice attached = attach(by)) {
             Edu edu = new Edu(attached.device());
             edu.enableBusMaster();
             fill(0, 0x11);
@@ -108,7 +111,7 @@ class LabDeviceTest {
             attached.dmaSpace().mappings().getFirst().close();
             edu.write(IOVA + Edu.BUFFER_SIZE, Edu.BUFFER_SIZE);
             assertThat(page(1).mismatch(fill(2, 0))).isEqualTo(-1);
-            attached.dmaSpace().map(IOVA, memory);
+            attached.dmaSpace().map(IOVA, ram);
             edu.write(IOVA + Edu.BUFFER_SIZE, Edu.BUFFER_SIZE);
             assertThat(page(1).mismatch(page(0))).isEqualTo(-1);
         }
@@ -117,7 +120,7 @@ class LabDeviceTest {
     @ParameterizedTest
     @MethodSource(INTERFACES)
     void aDeviceThatIsNoBusMasterDoesNoDma(VfioInterface by) {
-        try (Passthrough attached = attach(by)) {
+        try (AttachedDevice attached = attach(by)) {
             Edu edu = new Edu(attached.device());
             edu.enableBusMaster();
             fill(0, 0x77);
@@ -132,7 +135,7 @@ class LabDeviceTest {
     @ParameterizedTest
     @MethodSource(INTERFACES)
     void intxArrivesOnAnEventfdOncePerUnmask(VfioInterface by) {
-        try (Passthrough attached = attach(by); EventFd fired = EventFd.create(Kernel.linux())) {
+        try (AttachedDevice attached = attach(by); EventFd fired = EventFd.create(Kernel.linux())) {
             Edu edu = new Edu(attached.device());
             Interrupt intx = attached.device().interrupt(Interrupt.INTX);
             intx.enable(fired);
@@ -157,7 +160,7 @@ class LabDeviceTest {
     @ParameterizedTest
     @MethodSource(INTERFACES)
     void intxIsUnmaskedByAnEventfd(VfioInterface by) {
-        try (Passthrough attached = attach(by);
+        try (AttachedDevice attached = attach(by);
                 EventFd fired = EventFd.create(Kernel.linux());
                 EventFd resample = EventFd.create(Kernel.linux())) {
             Edu edu = new Edu(attached.device());
@@ -175,7 +178,7 @@ class LabDeviceTest {
     @ParameterizedTest
     @MethodSource(INTERFACES)
     void msiArrivesOnAnEventfd(VfioInterface by) {
-        try (Passthrough attached = attach(by); EventFd fired = EventFd.create(Kernel.linux())) {
+        try (AttachedDevice attached = attach(by); EventFd fired = EventFd.create(Kernel.linux())) {
             Edu edu = new Edu(attached.device());
             edu.enableBusMaster();
             Interrupt msi = attached.device().interrupt(Interrupt.MSI);
@@ -193,7 +196,7 @@ class LabDeviceTest {
     @ParameterizedTest
     @MethodSource(INTERFACES)
     void onlyOneKindOfInterruptIsEnabledAtATime(VfioInterface by) {
-        try (Passthrough attached = attach(by); EventFd fired = EventFd.create(Kernel.linux())) {
+        try (AttachedDevice attached = attach(by); EventFd fired = EventFd.create(Kernel.linux())) {
             attached.device().interrupt(Interrupt.INTX).enable(fired);
             assertThatThrownBy(() -> attached.device().interrupt(Interrupt.MSI).enable(fired))
                     .isInstanceOfSatisfying(KernelException.class,
@@ -204,7 +207,7 @@ class LabDeviceTest {
     @ParameterizedTest
     @MethodSource(INTERFACES)
     void eduHasNoReset(VfioInterface by) {
-        try (Passthrough attached = attach(by)) {
+        try (AttachedDevice attached = attach(by)) {
             assertThat(attached.device().canReset()).isFalse();
             assertThatThrownBy(() -> attached.device().reset()).hasMessageContaining("no reset of its own");
         }
@@ -213,7 +216,7 @@ class LabDeviceTest {
     @ParameterizedTest
     @MethodSource(INTERFACES)
     void aDeviceWithAResetIsReset(VfioInterface by) {
-        try (Passthrough attached = Passthrough.of(Kernel.linux(), PciAddress.parse(LabMachine.NVME)).via(by)
+        try (AttachedDevice attached = AttachedDevice.request(Kernel.linux(), PciAddress.parse(LabMachine.NVME)).via(by)
                 .attach(vm)) {
             assertThat(attached.device().canReset()).isTrue();
             attached.device().reset();
@@ -222,7 +225,7 @@ class LabDeviceTest {
     }
 
     private MemorySegment page(int number) {
-        return memory.segment().asSlice(number * Edu.BUFFER_SIZE, Edu.BUFFER_SIZE);
+        return ram.segment().asSlice(number * Edu.BUFFER_SIZE, Edu.BUFFER_SIZE);
     }
 
     private MemorySegment fill(int number, int seed) {

@@ -14,13 +14,13 @@ import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kvm.Kvm;
 import dev.kvmvfio.kvm.Vcpu;
 import dev.kvmvfio.kvm.Vm;
-import dev.kvmvfio.passthrough.IntxLine;
-import dev.kvmvfio.passthrough.MsiVectors;
-import dev.kvmvfio.passthrough.Passthrough;
+import dev.kvmvfio.passthrough.AttachedDevice;
 import dev.kvmvfio.passthrough.VfioInterface;
 import dev.kvmvfio.pci.PciAddress;
+import dev.kvmvfio.vfio.GuestDevice;
 import dev.kvmvfio.vfio.Interrupt;
-import dev.kvmvfio.vfio.VfioDevice;
+import dev.kvmvfio.vfio.IntxLine;
+import dev.kvmvfio.vfio.MsiVectors;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
@@ -46,8 +46,8 @@ class LabInterruptsTest {
         assertThat(HeldFiles.now()).isEmpty();
     }
 
-    private VfioDevice attach(VfioInterface by, String address) {
-        return Passthrough.of(kernel, PciAddress.parse(address)).via(by).attach(vm).device();
+    private GuestDevice attach(VfioInterface by, String address) {
+        return AttachedDevice.request(kernel, PciAddress.parse(address)).via(by).attach(vm).device();
     }
 
     private Vcpu guest() {
@@ -59,15 +59,15 @@ class LabInterruptsTest {
     @MethodSource(INTERFACES)
     void intxRaisesTheLineOfTheGuest(VfioInterface by) {
         guest();
-        VfioDevice device = attach(by, LabMachine.EDU);
+        GuestDevice device = attach(by, LabMachine.EDU);
         Edu edu = new Edu(device);
-        IntxLine line = IntxLine.connect(vm, device, GSI);
+        IntxLine line = device.connectIntx(GSI);
         assertThat(Chips.isHighAtIoApic(vm, GSI)).isFalse();
         edu.raiseInterrupt(1);
         Chips.await("the line", () -> Chips.isHighAtIoApic(vm, GSI));
         line.close();
         assertThat(Chips.isHighAtIoApic(vm, GSI)).as("the guest has no such line any more").isFalse();
-        IntxLine.connect(vm, device, GSI - 1);
+        device.connectIntx(GSI - 1);
         Chips.await("the line of a device that still asks", () -> Chips.isHighAtIoApic(vm, GSI - 1));
         edu.acknowledgeInterrupt(1);
     }
@@ -76,10 +76,10 @@ class LabInterruptsTest {
     @MethodSource(INTERFACES)
     void msiIsTheMessageThatTheGuestProgrammed(VfioInterface by) {
         Vcpu vcpu = guest();
-        VfioDevice device = attach(by, LabMachine.EDU);
+        GuestDevice device = attach(by, LabMachine.EDU);
         Edu edu = new Edu(device);
         edu.enableBusMaster();
-        MsiVectors vectors = MsiVectors.connect(vm, device.interrupt(Interrupt.MSI), 1);
+        MsiVectors vectors = device.connectMsi(1);
         fire(edu);
         Chips.await("an interrupt that waits for its message", () -> vectors.isPending(0));
         vectors.program(0, APIC, 0x41);
@@ -101,10 +101,10 @@ class LabInterruptsTest {
     @MethodSource(INTERFACES)
     void aMaskedVectorWaits(VfioInterface by) throws InterruptedException {
         Vcpu vcpu = guest();
-        VfioDevice device = attach(by, LabMachine.EDU);
+        GuestDevice device = attach(by, LabMachine.EDU);
         Edu edu = new Edu(device);
         edu.enableBusMaster();
-        MsiVectors vectors = MsiVectors.connect(vm, device.interrupt(Interrupt.MSI), 1);
+        MsiVectors vectors = device.connectMsi(1);
         vectors.program(0, APIC, 0x41);
         for (int round = 0; round < 5; round++) {
             vectors.mask(0);
@@ -123,10 +123,10 @@ class LabInterruptsTest {
     @MethodSource(INTERFACES)
     void noMessageIsLostWhileItsVectorIsMaskedProgrammedAndUnmasked(VfioInterface by) {
         Vcpu vcpu = guest();
-        VfioDevice device = attach(by, LabMachine.EDU);
+        GuestDevice device = attach(by, LabMachine.EDU);
         Edu edu = new Edu(device);
         edu.enableBusMaster();
-        MsiVectors vectors = MsiVectors.connect(vm, device.interrupt(Interrupt.MSI), 1);
+        MsiVectors vectors = device.connectMsi(1);
         vectors.program(0, APIC, 0x41);
         for (int round = 0; round < 50; round++) {
             int step = round;
@@ -153,10 +153,10 @@ class LabInterruptsTest {
     @MethodSource(INTERFACES)
     void everyVectorOfMsiXIsAnInterruptOfItsOwn(VfioInterface by) {
         Vcpu vcpu = guest();
-        VfioDevice device = attach(by, LabMachine.NVME);
+        GuestDevice device = attach(by, LabMachine.NVME);
         Interrupt msiX = device.interrupt(Interrupt.MSIX);
         int count = Math.min(msiX.count(), 16);
-        MsiVectors vectors = MsiVectors.connect(vm, msiX, count);
+        MsiVectors vectors = device.connectMsix(count);
         IntStream.range(0, count).forEach(i -> vectors.program(i, APIC, 0x40 + i));
         for (int i = 0; i < count; i++) {
             msiX.trigger(i);
@@ -167,11 +167,11 @@ class LabInterruptsTest {
         }
     }
 
-    private Handle connect(VfioDevice device, int index) {
+    private Handle connect(GuestDevice device, int index) {
         if (index == Interrupt.INTX) {
-            return IntxLine.connect(vm, device, GSI);
+            return device.connectIntx(GSI);
         }
-        MsiVectors vectors = MsiVectors.connect(vm, device.interrupt(index), 1);
+        MsiVectors vectors = device.connectMsi(1);
         try {
             vectors.program(0, APIC, 0x41);
             vectors.mask(0);
@@ -188,7 +188,7 @@ class LabInterruptsTest {
     @MethodSource(INTERFACES)
     void everyFailingCallOfAConnectUndoesTheOthers(VfioInterface by) {
         guest();
-        VfioDevice device = attach(by, LabMachine.EDU);
+        GuestDevice device = attach(by, LabMachine.EDU);
         for (int index : List.of(Interrupt.INTX, Interrupt.MSI)) {
             connect(device, index).close();
             kernel.refuse(-1, null);
@@ -216,8 +216,9 @@ class LabInterruptsTest {
         for (int first = 0; first < 3; first++) {
             Vm another = kvm.createVm();
             another.x86().createSplitIrqchip(24);
-            Passthrough attached = Passthrough.of(kernel, PciAddress.parse(LabMachine.EDU)).via(by).attach(vm);
-            MsiVectors vectors = MsiVectors.connect(another, attached.device().interrupt(Interrupt.MSI), 1);
+            AttachedDevice attached = AttachedDevice.request(kernel, PciAddress.parse(LabMachine.EDU)).via(by)
+                    .attach(another);
+            MsiVectors vectors = attached.device().connectMsi(1);
             vectors.program(0, APIC, 0x41);
             List.of(List.of(another, vectors, attached), List.of(vectors, attached, another),
                     List.of(attached, another, vectors)).get(first).forEach(Handle::close);

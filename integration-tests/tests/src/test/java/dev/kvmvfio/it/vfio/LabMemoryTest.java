@@ -5,7 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.kvmvfio.it.kvm.HeldFiles;
 import dev.kvmvfio.it.lab.LabMachine;
 import dev.kvmvfio.kernel.Kernel;
-import dev.kvmvfio.passthrough.Passthrough;
+import dev.kvmvfio.passthrough.AttachedDevice;
 import dev.kvmvfio.passthrough.VfioInterface;
 import dev.kvmvfio.pci.PciAddress;
 import java.io.IOException;
@@ -59,7 +59,7 @@ class LabMemoryTest extends MemoryContract {
     }
 
     @Override
-    void copy(Passthrough attached, long fromIova, long toIova) {
+    void copy(AttachedDevice attached, long fromIova, long toIova) {
         Edu edu = new Edu(attached.device());
         edu.enableBusMaster();
         edu.read(fromIova, Edu.BUFFER_SIZE);

@@ -13,7 +13,7 @@ import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kvm.Kvm;
 import dev.kvmvfio.kvm.Vm;
-import dev.kvmvfio.passthrough.Passthrough;
+import dev.kvmvfio.passthrough.AttachedDevice;
 import dev.kvmvfio.passthrough.VfioInterface;
 import dev.kvmvfio.pci.PciAddress;
 import org.junit.jupiter.api.AfterEach;
@@ -49,14 +49,14 @@ class LabRefusalTest {
         assertThat(HeldFiles.now()).isEmpty();
     }
 
-    private Passthrough attach(String address, VfioInterface by, Vm to) {
-        return Passthrough.of(Kernel.linux(), PciAddress.parse(address)).via(by).attach(to);
+    private AttachedDevice attach(String address, VfioInterface by, Vm to) {
+        return AttachedDevice.request(Kernel.linux(), PciAddress.parse(address)).via(by).attach(to);
     }
 
     @ParameterizedTest
     @MethodSource(INTERFACES)
     void aDeviceThatIsAttachedElsewhere(VfioInterface by) {
-        try (Passthrough attached = attach(LabMachine.EDU, by, vm)) {
+        try (AttachedDevice attached = attach(LabMachine.EDU, by, vm)) {
             interfacesRefuse(LabMachine.EDU);
             assertThat(attached.isOpen()).isTrue();
         }
@@ -95,7 +95,7 @@ class LabRefusalTest {
     @ParameterizedTest
     @MethodSource(INTERFACES)
     void addressesThatAreReserved(VfioInterface by) {
-        try (Passthrough attached = attach(LabMachine.EDU, by, vm)) {
+        try (AttachedDevice attached = attach(LabMachine.EDU, by, vm)) {
             DmaSpace space = attached.dmaSpace();
             assertThat(space.iovaRanges()).isNotEmpty().noneMatch(range -> range.contains(MSI_WINDOW, PAGE));
             assertThatThrownBy(() -> space.map(MSI_WINDOW, memory)).isInstanceOf(KernelException.class)
@@ -106,7 +106,7 @@ class LabRefusalTest {
     @ParameterizedTest
     @MethodSource(INTERFACES)
     void addressesThatAreMappedAlready(VfioInterface by) {
-        try (Passthrough attached = attach(LabMachine.EDU, by, vm)) {
+        try (AttachedDevice attached = attach(LabMachine.EDU, by, vm)) {
             attached.dmaSpace().map(0x100000, memory);
             assertThatThrownBy(() -> attached.dmaSpace().map(0x100000, memory))
                     .isInstanceOfSatisfying(KernelException.class, refused -> {

@@ -17,11 +17,11 @@ import dev.kvmvfio.kvm.Kvm;
 import dev.kvmvfio.kvm.MemorySlot;
 import dev.kvmvfio.kvm.SlotFlag;
 import dev.kvmvfio.kvm.Vm;
-import dev.kvmvfio.passthrough.GuestBar;
+import dev.kvmvfio.passthrough.AttachedDevice;
 import dev.kvmvfio.passthrough.GuestMemory;
-import dev.kvmvfio.passthrough.Passthrough;
 import dev.kvmvfio.passthrough.VfioInterface;
 import dev.kvmvfio.pci.PciAddress;
+import dev.kvmvfio.vfio.GuestBar;
 import dev.kvmvfio.vfio.KvmVfioDevice;
 import dev.kvmvfio.vfio.Region;
 import java.lang.foreign.MemorySegment;
@@ -74,7 +74,7 @@ abstract class MemoryContract {
     abstract void reserveHugePages(int count);
 
     /** Lets the edu device copy a page. */
-    abstract void copy(Passthrough edu, long fromIova, long toIova);
+    abstract void copy(AttachedDevice edu, long fromIova, long toIova);
 
     @BeforeEach
     final void open() {
@@ -84,7 +84,7 @@ abstract class MemoryContract {
         kvmVfio = KvmVfioDevice.create(vm);
         ram = HostMemory.allocate(kernel, SIZE);
         more = HostMemory.of(kernel, SIZE).memfd("more").prefault().allocate();
-        memory = GuestMemory.of(vm);
+        memory = GuestMemory.create(vm);
     }
 
     @AfterEach
@@ -95,8 +95,8 @@ abstract class MemoryContract {
         assertNothingLeft();
     }
 
-    private Passthrough attach(PciAddress device, VfioInterface by) {
-        return Passthrough.of(kernel, device).via(by).memory(memory).attach(kvmVfio);
+    private AttachedDevice attach(PciAddress device, VfioInterface by) {
+        return AttachedDevice.request(kernel, device).via(by).attach(memory, kvmVfio);
     }
 
     private static MemorySegment fill(HostMemory memory, int page, int value) {
@@ -107,7 +107,7 @@ abstract class MemoryContract {
         return memory.segment().asSlice(number * PAGE, PAGE);
     }
 
-    private static List<Long> mapped(Passthrough attached) {
+    private static List<Long> mapped(AttachedDevice attached) {
         return attached.dmaSpace().mappings().stream().map(DmaMapping::iova).toList();
     }
 
@@ -115,7 +115,7 @@ abstract class MemoryContract {
     @MethodSource("interfaces")
     void memoryThatIsAddedLaterIsReachedUntilItIsRemoved(VfioInterface by) {
         memory.add(LOW, ram);
-        Passthrough attached = attach(edu(), by);
+        AttachedDevice attached = attach(edu(), by);
         GuestMemory.Block block = memory.add(HIGH, more);
         assertThat(mapped(attached)).containsExactly(LOW, HIGH);
         fill(ram, 0, 0x11);
@@ -137,7 +137,7 @@ abstract class MemoryContract {
     void aDeviceDoesNotWriteToReadOnlyMemory(VfioInterface by) {
         memory.add(LOW, ram);
         memory.add(HIGH, more, SlotFlag.READ_ONLY);
-        Passthrough attached = attach(edu(), by);
+        AttachedDevice attached = attach(edu(), by);
         fill(ram, 0, 0x11);
         fill(more, 0, 0x22);
         copy(attached, LOW, HIGH);
@@ -159,7 +159,7 @@ abstract class MemoryContract {
         HostMemory huge = request.memfd("huge").prefault().allocate();
         memory.add(LOW, ram);
         GuestMemory.Block block = memory.add(HIGH, huge);
-        Passthrough attached = attach(edu(), by);
+        AttachedDevice attached = attach(edu(), by);
         fill(ram, 0, 0x11);
         long last = HIGH + huge.size() - PAGE;
         copy(attached, LOW, last);
@@ -192,8 +192,8 @@ abstract class MemoryContract {
     @MethodSource("interfaces")
     void addedMemoryIsInAllDevicesOrInNone(VfioInterface by) throws Throwable {
         memory.add(LOW, ram);
-        Passthrough first = attach(edu(), by);
-        Passthrough second = attach(nvme(), by);
+        AttachedDevice first = attach(edu(), by);
+        AttachedDevice second = attach(nvme(), by);
         refuseEach(3, () -> memory.add(HIGH, more), () -> {
             assertThat(memory.blocks()).hasSize(1);
             assertThat(mapped(first)).containsExactly(LOW);
@@ -212,8 +212,8 @@ abstract class MemoryContract {
     void anAttachedDeviceHasAllMemoryOrIsNotAttached(VfioInterface by) throws Throwable {
         memory.add(LOW, ram);
         memory.add(HIGH, more);
-        Passthrough first = attach(nvme(), by);
-        Passthrough[] second = new Passthrough[1];
+        AttachedDevice first = attach(nvme(), by);
+        AttachedDevice[] second = new AttachedDevice[1];
         refuseEach(8, () -> second[0] = attach(edu(), by), () -> assertThat(mapped(first)).containsExactly(LOW, HIGH),
                 () -> second[0].close());
         first.close();
@@ -223,7 +223,7 @@ abstract class MemoryContract {
     @MethodSource("interfaces")
     void removedMemoryIsTakenFromTheDevicesBeforeTheGuest(VfioInterface by) {
         GuestMemory.Block block = memory.add(LOW, ram);
-        Passthrough attached = attach(edu(), by);
+        AttachedDevice attached = attach(edu(), by);
         kernel.refuse(-1, null);
         block.close();
         assertThat(kernel.calls()).containsExactly(
@@ -237,9 +237,9 @@ abstract class MemoryContract {
     void anyOrderOfClosingWorks(VfioInterface by) {
         for (int first = 0; first < 6; first++) {
             GuestMemory.Block block = memory.add(LOW, ram);
-            Passthrough attached = attach(nvme(), by);
+            AttachedDevice attached = attach(nvme(), by);
             memory.add(HIGH, more);
-            GuestBar bar = GuestBar.of(vm, attached.device().region(Region.BAR0));
+            GuestBar bar = attached.device().mapBar(0);
             bar.place(BAR);
             List<Handle> all = List.of(block, attached, bar, memory, attached.dmaSpace(), vm);
             all.get(first).close();
@@ -254,13 +254,13 @@ abstract class MemoryContract {
     @MethodSource("interfaces")
     void whatIsInTheWayIsNamed(VfioInterface by) {
         GuestMemory.Block block = memory.add(LOW, ram);
-        Passthrough attached = attach(edu(), by);
+        AttachedDevice attached = attach(edu(), by);
         attached.dmaSpace().map(HIGH, ram, 0, PAGE, DmaAccess.READ);
         assertThatThrownBy(() -> memory.add(LOW + PAGE, more)).hasMessageContaining("EEXIST")
                 .hasMessageEndingWith("It overlaps [" + block.slot() + "]");
         assertThatThrownBy(() -> memory.add(HIGH, more)).hasMessageContaining("EEXIST")
                 .hasMessageContaining("It overlaps one of [");
-        assertThatThrownBy(() -> memory.attach(attached.dmaSpace())).isInstanceOf(IllegalArgumentException.class)
+        assertThatThrownBy(() -> memory.mapInto(attached.dmaSpace())).isInstanceOf(IllegalArgumentException.class)
                 .hasMessageEndingWith("has this memory already");
         assertThat(memory.blocks()).containsExactly(block);
         attached.close();
@@ -269,14 +269,14 @@ abstract class MemoryContract {
     @ParameterizedTest
     @MethodSource("interfaces")
     void aBarIsSlotsButForTheTableOfMsix(VfioInterface by) throws Throwable {
-        Passthrough attached = attach(nvme(), by);
+        AttachedDevice attached = attach(nvme(), by);
         Region region = attached.device().region(Region.BAR0);
         assertThat(attached.device().msixTable()).hasValueSatisfying(table -> {
             assertThat(table.region()).isEqualTo(Region.BAR0);
             assertThat(table.offset()).isEqualTo(2 * PAGE);
         });
         assertThat(region.isMsixMappable()).as("the kernel would let us map it").isTrue();
-        GuestBar bar = GuestBar.of(vm, region);
+        GuestBar bar = attached.device().mapBar(0);
         assertThat(bar.mappedAreas()).containsExactly(new Region.Area(0, 2 * PAGE), new Region.Area(3 * PAGE, PAGE));
         assertThat(bar.trappedAreas()).containsExactly(new Region.Area(2 * PAGE, PAGE));
         refuseEach(2, () -> bar.place(BAR), () -> assertThat(bar.address()).isEmpty(), bar::remove);

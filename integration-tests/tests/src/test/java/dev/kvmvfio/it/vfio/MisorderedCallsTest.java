@@ -12,7 +12,7 @@ import dev.kvmvfio.kvm.Kvm;
 import dev.kvmvfio.mock.MockKernel;
 import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.pci.PciDevice;
-import dev.kvmvfio.vfio.BoundDevice;
+import dev.kvmvfio.vfio.BoundGuestDevice;
 import dev.kvmvfio.vfio.KvmVfioDevice;
 import dev.kvmvfio.vfio.RegisteredCdev;
 import dev.kvmvfio.vfio.RegisteredGroup;
@@ -81,7 +81,7 @@ class MisorderedCallsTest {
                     .hasMessageContaining(ADDRESS.toString()).hasMessageContaining("was opened without KVM");
             assertNever("KVM_DEV_VFIO_FILE_ADD");
             device.close();
-            assertThat(kvmVfio.add(group).openDevice(container, ADDRESS).isRegistered()).isTrue();
+            assertThat(kvmVfio.add(group).openDevice(container, ADDRESS).vm()).isSameAs(kvmVfio.vm());
         }
     }
 
@@ -93,7 +93,7 @@ class MisorderedCallsTest {
             assertThatThrownBy(() -> other.add(cdev)).isInstanceOf(IllegalStateException.class)
                     .hasMessageContaining("registered with another VM");
             registered.close();
-            assertThat(other.add(cdev).bind(iommufd).isRegistered()).isTrue();
+            assertThat(other.add(cdev).bind(iommufd).vm()).isSameAs(other.vm());
         }
         try (VfioGroup group = group(ELSEWHERE)) {
             RegisteredGroup registered = kvmVfio.add(group);
@@ -112,7 +112,7 @@ class MisorderedCallsTest {
                 assertThat(refused.errno()).isEqualTo(Errno.EEXIST);
                 assertThat(refused.remedy()).contains("registered with this VM already");
             });
-            assertThat(registered.bind(iommufd).isRegistered()).isTrue();
+            assertThat(registered.bind(iommufd).vm()).isSameAs(kvmVfio.vm());
         }
     }
 
@@ -140,7 +140,7 @@ class MisorderedCallsTest {
     void aCdevIsBoundOnce() {
         try (VfioCdev first = cdev(); VfioCdev second = cdev()) {
             RegisteredCdev registered = kvmVfio.add(first);
-            BoundDevice bound = registered.bind(iommufd);
+            BoundGuestDevice bound = registered.bind(iommufd);
             assertThatThrownBy(() -> registered.bind(iommufd)).isInstanceOf(KernelException.class)
                     .hasMessageContaining("EINVAL").hasMessageContaining("bound already");
             assertThatThrownBy(() -> second.bindWithoutKvm(iommufd)).isInstanceOf(KernelException.class)
@@ -156,7 +156,7 @@ class MisorderedCallsTest {
             Ioas own = iommufd.allocateIoas();
             Ioas foreign = another.allocateIoas();
             assertThat(foreign.id()).isEqualTo(own.id());
-            BoundDevice device = kvmVfio.add(cdev).bind(iommufd);
+            BoundGuestDevice device = kvmVfio.add(cdev).bind(iommufd);
             assertThatThrownBy(() -> device.attach(foreign)).isInstanceOf(IllegalArgumentException.class)
                     .hasMessageContaining("another iommufd");
             assertNever("VFIO_DEVICE_ATTACH_IOMMUFD_PT");
@@ -176,7 +176,7 @@ class MisorderedCallsTest {
                     .isInstanceOf(IllegalArgumentException.class);
             assertNever("VFIO_GROUP_GET_DEVICE_FD");
             container.add(group);
-            assertThat(registered.openDevice(container, ADDRESS).isRegistered()).isTrue();
+            assertThat(registered.openDevice(container, ADDRESS).vm()).isSameAs(kvmVfio.vm());
             assertThatThrownBy(() -> container.add(group)).isInstanceOf(KernelException.class)
                     .hasMessageContaining("in a container already");
         }

@@ -1,10 +1,7 @@
 package dev.kvmvfio.it.vfio;
 
-import dev.kvmvfio.internal.Lifecycle;
-import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
-
 import dev.kvmvfio.bindings.kvm.kvm_h;
+import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.it.kvm.WatchedKernel;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.EventFd;
@@ -20,13 +17,13 @@ import dev.kvmvfio.mock.KernelProfile;
 import dev.kvmvfio.mock.MockGuest;
 import dev.kvmvfio.mock.MockKernel;
 import dev.kvmvfio.mock.PciEndpoint;
-import dev.kvmvfio.passthrough.IntxLine;
-import dev.kvmvfio.passthrough.MsiVectors;
-import dev.kvmvfio.passthrough.Passthrough;
+import dev.kvmvfio.passthrough.AttachedDevice;
 import dev.kvmvfio.pci.PciAddress;
+import dev.kvmvfio.vfio.GuestDevice;
 import dev.kvmvfio.vfio.Interrupt;
+import dev.kvmvfio.vfio.IntxLine;
+import dev.kvmvfio.vfio.MsiVectors;
 import dev.kvmvfio.vfio.Region;
-import dev.kvmvfio.vfio.VfioDevice;
 import java.lang.foreign.MemorySegment;
 import java.lang.reflect.Proxy;
 import java.util.List;
@@ -41,6 +38,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** Interrupts from a device to its guest, with the device's own side and the guest's played by the test. */
 @Tag("mock")
@@ -59,12 +58,16 @@ class MockInterruptsTest {
     private final Vm vm = kvm.createVm();
     private final MockGuest guest = mock.guest(vm.fd().number());
     private final PciEndpoint endpoint = mock.endpoint(ADDRESS);
-    private Passthrough attached;
-    private VfioDevice device;
+    private AttachedDevice attached;
+    private GuestDevice device;
 
     @BeforeEach
     void attach() {
-        attached = Passthrough.of(kernel, PciAddress.parse(ADDRESS)).attach(vm);
+        attach(vm);
+    }
+
+    private void attach(Vm to) {
+        attached = AttachedDevice.request(kernel, PciAddress.parse(ADDRESS)).attach(to);
         device = attached.device();
         Region config = device.region(Region.CONFIG);
         config.writeShort(4, (short) (config.readShort(4) | BUS_MASTER));
@@ -77,7 +80,7 @@ class MockInterruptsTest {
     }
 
     private MsiVectors connectMsiX() {
-        return MsiVectors.connect(vm, device.interrupt(Interrupt.MSIX), VECTORS);
+        return device.connectMsix(VECTORS);
     }
 
     private static void assertRefused(Errno errno, String message, ThrowingCallable call) {
@@ -89,7 +92,7 @@ class MockInterruptsTest {
     @Test
     void theLineInterruptsAgainOnlyWhenTheGuestIsDone() {
         vm.createIrqchip();
-        IntxLine.connect(vm, device, GSI);
+        device.connectIntx(GSI);
         endpoint.raiseIntx();
         assertThat(guest.interrupts(GSI)).isEqualTo(1);
         guest.acknowledge(GSI);
@@ -104,10 +107,10 @@ class MockInterruptsTest {
     @Test
     void aClosedLineInterruptsNobodyAndCanBeConnectedElsewhere() {
         vm.createIrqchip();
-        IntxLine.connect(vm, device, GSI).close();
+        device.connectIntx(GSI).close();
         endpoint.raiseIntx();
         assertThat(guest.interrupts(GSI)).isZero();
-        IntxLine again = IntxLine.connect(vm, device, GSI - 1);
+        IntxLine again = device.connectIntx(GSI - 1);
         assertThat(guest.interrupts(GSI - 1)).as("the device asked before").isEqualTo(1);
         assertThat(again).hasToString("INTx of " + device + " to GSI 10");
     }
@@ -201,7 +204,7 @@ class MockInterruptsTest {
         assertThat(guest.interrupts(FIRST_MESSAGE)).isEqualTo(1);
         vectors.close();
         assertRefused(Errno.EINVAL, "A resample eventfd needs the IO-APIC in the kernel",
-                () -> IntxLine.connect(vm, device, GSI));
+                () -> device.connectIntx(GSI));
         assertThat(device.interrupt(Interrupt.INTX).isEnabled()).isFalse();
     }
 
@@ -214,7 +217,7 @@ class MockInterruptsTest {
 
     @Test
     void aConnectionWithoutAnIrqchipSaysWhatToDo() {
-        assertRefused(Errno.EINVAL, "call createIrqchip first", () -> IntxLine.connect(vm, device, GSI));
+        assertRefused(Errno.EINVAL, "call createIrqchip first", () -> device.connectIntx(GSI));
         assertThatThrownBy(this::connectMsiX).isInstanceOf(IllegalStateException.class)
                 .hasMessageEndingWith("call createIrqchip or createSplitIrqchip first");
     }
@@ -222,8 +225,8 @@ class MockInterruptsTest {
     @Test
     void anInterruptIsConnectedOnceAndOneKindAtATime() {
         vm.createIrqchip();
-        IntxLine line = IntxLine.connect(vm, device, GSI);
-        assertThatThrownBy(() -> IntxLine.connect(vm, device, GSI)).isInstanceOf(IllegalStateException.class)
+        IntxLine line = device.connectIntx(GSI);
+        assertThatThrownBy(() -> device.connectIntx(GSI)).isInstanceOf(IllegalStateException.class)
                 .hasMessageContaining("is enabled already");
         assertRefused(Errno.EINVAL, "INTx is enabled, and a device has one kind at a time: disable it first",
                 this::connectMsiX);
@@ -237,12 +240,10 @@ class MockInterruptsTest {
     void moreVectorsThanThereAreAreRefused() {
         vm.createIrqchip();
         for (int vectors : List.of(-1, 0, VECTORS + 1)) {
-            assertThatThrownBy(() -> MsiVectors.connect(vm, device.interrupt(Interrupt.MSIX), vectors))
+            assertThatThrownBy(() -> device.connectMsix(vectors))
                     .isInstanceOf(IllegalArgumentException.class)
                     .hasMessageContaining(vectors + " vectors cannot be connected of MSI-X");
         }
-        assertThatThrownBy(() -> MsiVectors.connect(vm, device.interrupt(Interrupt.REQ), 1))
-                .isInstanceOf(IllegalArgumentException.class).hasMessageEndingWith("is not MSI or MSI-X");
         MsiVectors vectors = connectMsiX();
         assertThatThrownBy(() -> vectors.program(VECTORS, APIC, 0)).isInstanceOf(IndexOutOfBoundsException.class);
     }
@@ -256,9 +257,11 @@ class MockInterruptsTest {
     @MethodSource("orders")
     void anyOrderOfClosesLeavesNothing(List<Integer> order) {
         List<String> before = mock.leaks();
+        attached.close();
         Vm another = kvm.createVm();
         another.createIrqchip();
-        MsiVectors vectors = MsiVectors.connect(another, device.interrupt(Interrupt.MSIX), VECTORS);
+        attach(another);
+        MsiVectors vectors = connectMsiX();
         vectors.program(0, APIC, 0x41);
         List<Handle> handles = List.of(another, attached, vectors);
         order.forEach(i -> {
@@ -274,10 +277,10 @@ class MockInterruptsTest {
     @Test
     void aDeviceThatIsQuiescedIsDisconnected() {
         vm.createIrqchip();
-        IntxLine line = IntxLine.connect(vm, device, GSI);
+        IntxLine line = device.connectIntx(GSI);
         Lifecycle.quiesce(device);
         assertThat(line.isOpen()).isFalse();
-        IntxLine again = IntxLine.connect(vm, device, GSI);
+        IntxLine again = device.connectIntx(GSI);
         line.close();
         endpoint.raiseIntx();
         assertThat(guest.interrupts(GSI)).isEqualTo(1);
@@ -287,12 +290,13 @@ class MockInterruptsTest {
     private enum Connection {
         INTX, MSI, MSIX;
 
-        Handle connect(Vm vm, VfioDevice device) {
+        Handle connect(GuestDevice device) {
             if (this == INTX) {
-                return IntxLine.connect(vm, device, GSI);
+                return device.connectIntx(GSI);
             }
-            Interrupt interrupt = device.interrupt(this == MSI ? Interrupt.MSI : Interrupt.MSIX);
-            MsiVectors vectors = MsiVectors.connect(vm, interrupt, interrupt.count());
+            MsiVectors vectors = this == MSI
+                    ? device.connectMsi(device.interrupt(Interrupt.MSI).count())
+                    : device.connectMsix(device.interrupt(Interrupt.MSIX).count());
             try {
                 vectors.program(0, APIC, 0x41);
                 vectors.mask(0);
@@ -311,19 +315,19 @@ class MockInterruptsTest {
     @EnumSource
     void everyFailingCallOfAConnectUndoesTheOthers(Connection connection) {
         vm.createIrqchip();
-        connection.connect(vm, device).close();
+        connection.connect(device).close();
         List<String> before = mock.leaks();
         kernel.refuse(-1, null);
-        Handle whole = connection.connect(vm, device);
+        Handle whole = connection.connect(device);
         int calls = kernel.calls().size();
         whole.close();
         assertThat(calls).isGreaterThanOrEqualTo(5);
         for (int i = 0; i < calls; i++) {
             kernel.refuse(i, Errno.ENXIO);
-            assertRefused(Errno.ENXIO, "", () -> connection.connect(vm, device));
+            assertRefused(Errno.ENXIO, "", () -> connection.connect(device));
             kernel.refuse(-1, null);
             assertThat(mock.leaks()).as("call %d of %d", i, calls).isEqualTo(before);
-            connection.connect(vm, device).close();
+            connection.connect(device).close();
         }
     }
 
@@ -333,19 +337,19 @@ class MockInterruptsTest {
         vm.createIrqchip();
         List<String> before = mock.leaks();
         kernel.refuse(-1, null);
-        Handle whole = connection.connect(vm, device);
+        Handle whole = connection.connect(device);
         int connecting = kernel.calls().size();
         whole.close();
         int all = kernel.calls().size();
         assertThat(all).isGreaterThan(connecting);
         for (int i = connecting; i < all; i++) {
             kernel.refuse(i, Errno.EIO);
-            Handle closing = connection.connect(vm, device);
+            Handle closing = connection.connect(device);
             assertRefused(Errno.EIO, "", closing::close);
             kernel.refuse(-1, null);
             Lifecycle.quiesce(device);
             assertThat(mock.leaks()).as("call %d of %d", i, all).isEqualTo(before);
-            connection.connect(vm, device).close();
+            connection.connect(device).close();
         }
     }
 

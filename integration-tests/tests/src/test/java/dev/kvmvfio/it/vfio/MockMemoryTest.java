@@ -7,7 +7,7 @@ import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.mock.KernelProfile;
 import dev.kvmvfio.mock.MockKernel;
 import dev.kvmvfio.mock.PciEndpoint;
-import dev.kvmvfio.passthrough.Passthrough;
+import dev.kvmvfio.passthrough.AttachedDevice;
 import dev.kvmvfio.passthrough.VfioInterface;
 import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.vfio.Region;
@@ -57,7 +57,7 @@ class MockMemoryTest extends MemoryContract {
     }
 
     @Override
-    void copy(Passthrough edu, long fromIova, long toIova) {
+    void copy(AttachedDevice edu, long fromIova, long toIova) {
         edu.device().region(Region.CONFIG).writeShort(COMMAND, BUS_MASTER);
         PciEndpoint endpoint = mock.endpoint(edu().toString());
         MemorySegment buffer = MemorySegment.ofArray(new byte[(int) PAGE]);

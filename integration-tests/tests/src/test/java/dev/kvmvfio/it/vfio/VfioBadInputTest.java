@@ -19,7 +19,8 @@ import dev.kvmvfio.mock.KernelProfile;
 import dev.kvmvfio.mock.MockHost;
 import dev.kvmvfio.mock.MockKernel;
 import dev.kvmvfio.passthrough.AttachRequest;
-import dev.kvmvfio.passthrough.Passthrough;
+import dev.kvmvfio.passthrough.AttachedDevice;
+import dev.kvmvfio.passthrough.GuestMemory;
 import dev.kvmvfio.passthrough.VfioInterface;
 import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.pci.PciDevice;
@@ -32,7 +33,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.reflect.Proxy;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
-import java.util.function.UnaryOperator;
+import java.util.function.Function;
 import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
 import org.assertj.core.api.AbstractThrowableAssert;
@@ -56,7 +57,7 @@ class VfioBadInputTest {
     private Kernel kernel;
     private Kvm kvm;
     private Vm vm;
-    private HostMemory memory;
+    private HostMemory ram;
 
     /** A host with one device in group 26, and whatever else a test adds. */
     private static MockHost host(KernelProfile profile) {
@@ -72,38 +73,38 @@ class VfioBadInputTest {
         kernel = mock;
         kvm = Kvm.open(kernel);
         vm = kvm.createVm();
-        memory = HostMemory.allocate(kernel, 256 * PAGE);
+        ram = HostMemory.allocate(kernel, 256 * PAGE);
     }
 
     @AfterEach
     void nothingIsLeft() {
         if (kvm != null) {
             kvm.close();
-            memory.close();
+            ram.close();
         }
         mock.close();
     }
 
     private AttachRequest request(VfioInterface by) {
-        return Passthrough.of(kernel, PciAddress.parse(DEVICE)).via(by);
+        return AttachedDevice.request(kernel, PciAddress.parse(DEVICE)).via(by);
     }
 
     /** Attaches, and compares what is held before with what is held after the refusal. */
     private AbstractThrowableAssert<?, ? extends Throwable> assertRefused(VfioInterface by,
-            UnaryOperator<AttachRequest> details) {
+            Function<AttachRequest, AttachedDevice> attach) {
         List<String> before = mock.leaks();
-        AbstractThrowableAssert<?, ? extends Throwable> refusal = assertThatThrownBy(
-                () -> details.apply(request(by)).attach(vm));
+        AbstractThrowableAssert<?, ? extends Throwable> refusal = assertThatThrownBy(() -> attach.apply(request(by)));
         assertThat(mock.leaks()).isEqualTo(before);
         return refusal;
     }
 
     private AbstractThrowableAssert<?, ? extends Throwable> assertRefused(VfioInterface by) {
-        return assertRefused(by, UnaryOperator.identity());
+        return assertRefused(by, request -> request.attach(vm));
     }
 
     private void assertAttaches(VfioInterface by) {
-        try (Passthrough attached = request(by).memory(0, memory).attach(vm)) {
+        try (GuestMemory memory = GuestMemory.create(vm, 0, ram);
+                AttachedDevice attached = request(by).attach(memory)) {
             assertThat(attached.device().vendorId()).isPositive();
         }
     }
@@ -143,7 +144,7 @@ class VfioBadInputTest {
     @Test
     void thereIsNoSuchDevice() {
         start(host());
-        assertThatThrownBy(() -> Passthrough.of(kernel, PciAddress.parse("0000:6a:02.0")))
+        assertThatThrownBy(() -> AttachedDevice.request(kernel, PciAddress.parse("0000:6a:02.0")))
                 .isInstanceOf(HostException.class).hasMessageContaining("there is no PCI device at 0000:6a:02.0")
                 .hasMessageContaining("lspci -D");
     }
@@ -153,7 +154,7 @@ class VfioBadInputTest {
     void thatIsNoAddress(String text) {
         start(host());
         mock.clearTrace();
-        assertThatThrownBy(() -> Passthrough.of(kernel, PciAddress.parse(text)))
+        assertThatThrownBy(() -> AttachedDevice.request(kernel, PciAddress.parse(text)))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("\"" + text + "\" is no PCI address");
         assertThat(mock.trace()).isEmpty();
@@ -204,7 +205,7 @@ class VfioBadInputTest {
         assertRefused(VfioInterface.CDEV).isInstanceOf(KernelException.class)
                 .hasMessageContaining("/dev/vfio/devices/vfio0: ENOENT").hasMessageContaining("CONFIG_VFIO_DEVICE_CDEV")
                 .hasMessageContaining("use the group interface");
-        try (Passthrough attached = Passthrough.of(kernel, PciAddress.parse(DEVICE)).attach(vm)) {
+        try (AttachedDevice attached = AttachedDevice.request(kernel, PciAddress.parse(DEVICE)).attach(vm)) {
             assertThat(attached.choice()).hasToString("group (there is no /dev/vfio/devices/vfio0)");
         }
     }
@@ -215,7 +216,7 @@ class VfioBadInputTest {
         start(host().withoutNode(node));
         assertRefused(VfioInterface.CDEV).isInstanceOf(KernelException.class).hasMessageContaining("open on " + node)
                 .hasMessageContaining("ENOENT").hasMessageContaining(remedy);
-        try (Passthrough attached = Passthrough.of(kernel, PciAddress.parse(DEVICE)).attach(vm)) {
+        try (AttachedDevice attached = AttachedDevice.request(kernel, PciAddress.parse(DEVICE)).attach(vm)) {
             assertThat(attached.choice()).hasToString("group (there is no " + node + ")");
         }
     }
@@ -256,7 +257,7 @@ class VfioBadInputTest {
     void theDeviceIsBusy(VfioInterface first, VfioInterface second, Errno errno, String remedy) {
         start(host());
         Vm other = kvm.createVm();
-        try (Passthrough attached = request(first).attach(other)) {
+        try (AttachedDevice attached = request(first).attach(other)) {
             assertRefused(second).isInstanceOf(KernelException.class).hasMessageContaining(errno.name())
                     .hasMessageContaining(remedy);
             assertThat(attached.device().vendorId()).isPositive();
@@ -269,18 +270,33 @@ class VfioBadInputTest {
         start(host());
         KvmVfioDevice kvmVfio = KvmVfioDevice.create(vm);
         assertRefused(VfioInterface.CDEV).hasMessageContaining("EBUSY").hasMessageContaining("has one already");
-        try (Passthrough attached = request(VfioInterface.CDEV).attach(kvmVfio)) {
-            assertThat(attached.device().isRegistered()).isTrue();
+        try (AttachedDevice attached = request(VfioInterface.CDEV).attach(kvmVfio)) {
+            assertThat(attached.device().vm()).isSameAs(vm);
         }
         assertThat(kvmVfio.isOpen()).isTrue();
+    }
+
+    @Test
+    void theMemoryAndTheVfioDeviceAreOfTwoVms() {
+        start(host());
+        Vm other = kvm.createVm();
+        GuestMemory memory = GuestMemory.create(vm, 0, ram);
+        KvmVfioDevice kvmVfio = KvmVfioDevice.create(other);
+        assertRefused(VfioInterface.CDEV, request -> request.attach(memory, kvmVfio))
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining(memory.toString())
+                .hasMessageContaining(kvmVfio + " of " + other);
     }
 
     @ParameterizedTest
     @EnumSource
     void memoryIsNotPageAligned(VfioInterface by) {
         start(host());
-        assertRefused(by, request -> request.memory(0x123, memory)).isInstanceOf(IllegalArgumentException.class)
-                .hasMessageContaining("IOVA 0x123 is not a multiple of the page size 0x1000");
+        assertThatThrownBy(() -> GuestMemory.create(vm, 0x123, ram)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("address 0x123 is not a multiple of the page size 0x1000");
+        try (AttachedDevice attached = request(by).attach(vm)) {
+            assertThatThrownBy(() -> attached.dmaSpace().map(0x123, ram)).isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("IOVA 0x123 is not a multiple of the page size 0x1000");
+        }
         assertThatThrownBy(() -> HostMemory.allocate(kernel, PAGE + 1)).isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("length 0x1001 is not a multiple of the page size 0x1000");
     }
@@ -291,9 +307,11 @@ class VfioBadInputTest {
         start(host().reserved(0x8000_0000L, 0x8fff_ffffL));
         for (long iova : new long[]{INTERRUPT_WINDOW, INTERRUPT_WINDOW - PAGE, 0x8800_0000L, 1L << 39,
             (1L << 39) - PAGE}) {
-            assertRefused(by, request -> request.memory(iova, memory)).isInstanceOf(KernelException.class)
-                    .hasMessageContaining(String.format("iova=0x%x", iova)).hasMessageEndingWith(
-                            "It can map 0x0..0x7fffffff, 0x90000000..0xfedfffff, 0xfef00000..0x7fffffffff");
+            try (GuestMemory memory = GuestMemory.create(vm, iova, ram)) {
+                assertRefused(by, request -> request.attach(memory)).isInstanceOf(KernelException.class)
+                        .hasMessageContaining(String.format("iova=0x%x", iova)).hasMessageEndingWith(
+                                "It can map 0x0..0x7fffffff, 0x90000000..0xfedfffff, 0xfef00000..0x7fffffffff");
+            }
         }
     }
 
@@ -301,21 +319,27 @@ class VfioBadInputTest {
     @EnumSource
     void theAddressesAreMappedAlready(VfioInterface by) {
         start(host());
-        assertRefused(by, request -> request.memory(0, memory).memory(255 * PAGE, memory))
-                .isInstanceOf(KernelException.class).hasMessageContaining("EEXIST")
-                .hasMessageContaining("It overlaps one of [DMA mapping of 0x100000 bytes at IOVA 0x0");
+        try (GuestMemory memory = GuestMemory.create(vm, 0, ram);
+                AttachedDevice attached = request(by).attach(memory)) {
+            assertThatThrownBy(() -> attached.dmaSpace().map(255 * PAGE, ram)).isInstanceOf(KernelException.class)
+                    .hasMessageContaining("EEXIST")
+                    .hasMessageContaining("It overlaps one of [DMA mapping of 0x100000 bytes at IOVA 0x0");
+        }
     }
 
     @ParameterizedTest
     @EnumSource
     void tooLittleMemoryCanBeLocked(VfioInterface by) {
         start(host().memlock(64 << 10));
-        assertRefused(by, request -> request.memory(0, memory)).isInstanceOf(KernelException.class)
-                .hasMessageContaining("ENOMEM").hasMessageContaining("RLIMIT_MEMLOCK allows this process to pin 64 KiB")
-                .hasMessageContaining("needs 1024 KiB").hasMessageContaining("ulimit -l");
-        try (Passthrough attached = request(by).attach(vm)) {
-            attached.dmaSpace().map(0, memory, 0, 16 * PAGE, DmaAccess.READ);
-            assertThatThrownBy(() -> attached.dmaSpace().map(16 * PAGE, memory, 16 * PAGE, PAGE,
+        try (GuestMemory memory = GuestMemory.create(vm, 0, ram)) {
+            assertRefused(by, request -> request.attach(memory)).isInstanceOf(KernelException.class)
+                    .hasMessageContaining("ENOMEM")
+                    .hasMessageContaining("RLIMIT_MEMLOCK allows this process to pin 64 KiB")
+                    .hasMessageContaining("needs 1024 KiB").hasMessageContaining("ulimit -l");
+        }
+        try (AttachedDevice attached = request(by).attach(vm)) {
+            attached.dmaSpace().map(0, ram, 0, 16 * PAGE, DmaAccess.READ);
+            assertThatThrownBy(() -> attached.dmaSpace().map(16 * PAGE, ram, 16 * PAGE, PAGE,
                     DmaAccess.READ)).hasMessageContaining("ENOMEM");
         }
     }
@@ -350,7 +374,7 @@ class VfioBadInputTest {
                     .hasMessageContaining("register the group with KVM");
         }
         for (VfioInterface by : VfioInterface.values()) {
-            Passthrough.of(kernel, sibling.address()).via(by).attach(vm).close();
+            AttachedDevice.request(kernel, sibling.address()).via(by).attach(vm).close();
         }
     }
 
@@ -364,12 +388,14 @@ class VfioBadInputTest {
     void theKernelRefusesAStep(VfioInterface by, String call, Errno errno, String remedy) {
         start(host());
         mock.failCall(call, 1, errno);
-        assertRefused(by, request -> request.memory(0, memory)).isInstanceOfSatisfying(KernelException.class,
-                refused -> {
-                    assertThat(refused.errno()).isEqualTo(errno);
-                    assertThat(refused.operation()).isEqualTo(call);
-                    assertThat(refused.remedy()).contains(remedy);
-                });
+        try (GuestMemory memory = GuestMemory.create(vm, 0, ram)) {
+            assertRefused(by, request -> request.attach(memory)).isInstanceOfSatisfying(KernelException.class,
+                    refused -> {
+                        assertThat(refused.errno()).isEqualTo(errno);
+                        assertThat(refused.operation()).isEqualTo(call);
+                        assertThat(refused.remedy()).contains(remedy);
+                    });
+        }
         assertThat(mock.hasPendingFaults()).isFalse();
         assertAttaches(by);
     }

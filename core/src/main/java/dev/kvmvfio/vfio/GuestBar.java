@@ -1,4 +1,4 @@
-package dev.kvmvfio.passthrough;
+package dev.kvmvfio.vfio;
 
 import dev.kvmvfio.internal.Failures;
 import dev.kvmvfio.internal.Lifecycle;
@@ -7,10 +7,7 @@ import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kvm.MemorySlot;
 import dev.kvmvfio.kvm.Vm;
-import dev.kvmvfio.vfio.MsixTable;
-import dev.kvmvfio.vfio.Region;
 import dev.kvmvfio.vfio.Region.Area;
-import dev.kvmvfio.vfio.RegionMapping;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalLong;
@@ -21,8 +18,9 @@ import java.util.concurrent.locks.ReentrantLock;
  * the device without the VMM; the rest traps, and comes to the VMM as MMIO exits.
  *
  * {@snippet :
- * try (Kvm kvm = Kvm.open(); Vm vm = kvm.createVm(); Passthrough attached = Passthrough.of("0000:6a:01.0").attach(vm)) {
- *     GuestBar bar = GuestBar.of(vm, attached.device().region(Region.BAR0));
+ * try (Kvm kvm = Kvm.open(); Vm vm = kvm.createVm()) {
+ *     GuestDevice device = AttachedDevice.request("0000:6a:01.0").attach(vm).device();
+ *     GuestBar bar = device.mapBar(0);
  *     bar.place(0xe000_0000L);                 // the guest switched memory decoding on
  *     bar.place(0xe400_0000L);                 // and moved the BAR
  *     bar.remove();                            // and switched decoding off
@@ -53,21 +51,13 @@ public final class GuestBar extends Handle {
         this.region = region;
     }
 
-    /**
-     * Maps what of a BAR can be mapped into this process. The guest sees nothing of it yet.
-     *
-     * @param vm the guest
-     * @param region a BAR of a device
-     * @return the BAR, which belongs to the device and to the VM
-     * @throws IllegalArgumentException when the region is no BAR, or the device does not use it
-     * @throws KernelException when the kernel refuses
-     */
-    public static GuestBar of(Vm vm, Region region) {
+    static GuestBar map(GuestDevice device, int index) {
+        Region region = device.region(Region.BAR0 + index);
         if (region.index() < Region.BAR0 || region.index() >= Region.ROM || region.size() == 0) {
             throw new IllegalArgumentException(region + " is no BAR that a guest can see");
         }
-        GuestBar bar = Lifecycle.complete(new GuestBar(vm, region), GuestBar::map);
-        return Lifecycle.adopt(bar, region.device(), vm);
+        GuestBar bar = Lifecycle.complete(new GuestBar(device.vm(), region), GuestBar::map);
+        return Lifecycle.adopt(bar, device, device.vm());
     }
 
     private void map() {

@@ -14,17 +14,18 @@ import dev.kvmvfio.pci.IommuGroup;
 import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.pci.PciDevice;
 import dev.kvmvfio.vfio.Attachment;
-import dev.kvmvfio.vfio.BoundDevice;
+import dev.kvmvfio.vfio.BoundGuestDevice;
+import dev.kvmvfio.vfio.GuestDevice;
 import dev.kvmvfio.vfio.KvmVfioDevice;
 import dev.kvmvfio.vfio.RegisteredCdev;
 import dev.kvmvfio.vfio.RegisteredGroup;
 import dev.kvmvfio.vfio.VfioCdev;
 import dev.kvmvfio.vfio.VfioContainer;
-import dev.kvmvfio.vfio.VfioDevice;
 import dev.kvmvfio.vfio.VfioGroup;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Consumer;
 
 /**
@@ -35,8 +36,8 @@ import java.util.function.Consumer;
  * try (Kvm kvm = Kvm.open();
  *         Vm vm = kvm.createVm();
  *         HostMemory ram = HostMemory.allocate(Kernel.linux(), 64 << 20);
- *         MemorySlot slot = vm.addMemory(0, ram);
- *         Passthrough attached = Passthrough.of("0000:6a:01.0").memory(0, ram).attach(vm)) {
+ *         GuestMemory memory = GuestMemory.create(vm, 0, ram);
+ *         AttachedDevice attached = AttachedDevice.request("0000:6a:01.0").attach(memory)) {
  *     attached.device().regions().forEach(System.out::println);
  * }
  * }
@@ -46,17 +47,17 @@ import java.util.function.Consumer;
  *
  * <p><b>Thread-safety:</b> all methods may be called from any thread.
  */
-public final class Passthrough extends Handle {
+public final class AttachedDevice extends Handle {
     private record Undo(List<String> calls, String file, Handle handle) {
     }
 
     private final Deque<Undo> undos = new ArrayDeque<>();
     private final Consumer<Step> listener;
     private final InterfaceChoice choice;
-    private VfioDevice device;
+    private GuestDevice device;
     private DmaSpace dmaSpace;
 
-    private Passthrough(Consumer<Step> listener, InterfaceChoice choice) {
+    private AttachedDevice(Consumer<Step> listener, InterfaceChoice choice) {
         this.listener = listener;
         this.choice = choice;
     }
@@ -69,8 +70,8 @@ public final class Passthrough extends Handle {
      * @throws IllegalArgumentException when the text is no PCI address
      * @throws HostException when there is no such device
      */
-    public static AttachRequest of(String address) {
-        return of(Kernel.linux(), PciAddress.parse(address));
+    public static AttachRequest request(String address) {
+        return request(Kernel.linux(), PciAddress.parse(address));
     }
 
     /**
@@ -81,26 +82,24 @@ public final class Passthrough extends Handle {
      * @return the request
      * @throws HostException when there is no such device
      */
-    public static AttachRequest of(Kernel kernel, PciAddress address) {
+    public static AttachRequest request(Kernel kernel, PciAddress address) {
         return new AttachRequest(PciDevice.find(kernel, address));
     }
 
-    static Passthrough attach(AttachRequest request, Vm vm, KvmVfioDevice existing) {
-        Passthrough attached = Lifecycle.complete(new Passthrough(request.listener(), request.choice()),
-                self -> self.run(request, vm, existing));
-        return vm == null ? Lifecycle.adopt(attached, existing) : Lifecycle.adopt(attached, vm);
+    /** A VM that has no KVM-VFIO device gets one for the time that this device is attached. */
+    static AttachedDevice attach(AttachRequest request, Vm vm, Optional<KvmVfioDevice> existing,
+            Optional<GuestMemory> memory) {
+        AttachedDevice attached = Lifecycle.complete(new AttachedDevice(request.listener(), request.choice()),
+                self -> self.run(request.device(), existing.orElseGet(() -> self.create(vm)), memory));
+        return Lifecycle.adopt(attached, existing.isPresent() ? existing.get() : vm);
     }
 
-    private void run(AttachRequest request, Vm vm, KvmVfioDevice existing) {
-        KvmVfioDevice kvmVfio = existing == null ? create(vm) : existing;
+    private void run(PciDevice pci, KvmVfioDevice kvmVfio, Optional<GuestMemory> memory) {
         switch (choice.chosen()) {
-            case CDEV -> attachCdev(request.device(), kvmVfio);
-            case GROUP -> attachGroup(request.device(), kvmVfio);
+            case CDEV -> attachCdev(pci, kvmVfio);
+            case GROUP -> attachGroup(pci, kvmVfio);
         }
-        request.memories().forEach(this::map);
-        if (request.guestMemory() != null) {
-            map(request.guestMemory());
-        }
+        memory.ifPresent(this::map);
     }
 
     private KvmVfioDevice create(Vm vm) {
@@ -119,7 +118,7 @@ public final class Passthrough extends Handle {
         RegisteredCdev registered = kvmVfio.add(cdev);
         undo(registered, kvmVfio, "KVM_DEV_VFIO_FILE_DEL");
         done("KVM_DEV_VFIO_FILE_ADD", kvmVfio, cdev.toString());
-        BoundDevice bound = registered.bind(iommufd);
+        BoundGuestDevice bound = registered.bind(iommufd);
         device = bound;
         done("VFIO_DEVICE_BIND_IOMMUFD", cdev, "device id " + bound.id() + " in " + iommufd);
         Ioas ioas = iommufd.allocateIoas();
@@ -157,13 +156,9 @@ public final class Passthrough extends Handle {
         undo(file, file, calls);
     }
 
-    private void map(AttachRequest.Memory guest) {
-        mapped(dmaSpace.map(guest.guestPhysicalAddress(), guest.memory()));
-    }
-
     private void map(GuestMemory memory) {
         int others = dmaSpace.mappings().size();
-        memory.attach(dmaSpace);
+        memory.mapInto(dmaSpace);
         dmaSpace.mappings().stream().skip(others).forEach(this::mapped);
     }
 
@@ -191,7 +186,7 @@ public final class Passthrough extends Handle {
      *
      * @return it belongs to this attachment
      */
-    public VfioDevice device() {
+    public GuestDevice device() {
         return device;
     }
 

@@ -1,4 +1,4 @@
-package dev.kvmvfio.passthrough;
+package dev.kvmvfio.vfio;
 
 import dev.kvmvfio.bindings.system.system_h;
 import dev.kvmvfio.internal.Failures;
@@ -10,13 +10,13 @@ import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kvm.IrqFd;
 import dev.kvmvfio.kvm.MsiRoute;
 import dev.kvmvfio.kvm.Vm;
-import dev.kvmvfio.vfio.Interrupt;
 import java.util.ArrayList;
 import java.util.List;
 
 /**
  * The MSI or MSI-X vectors of a device as interrupts of the guest. The device's interrupt signals an eventfd, and the
- * eventfd becomes the message that the guest programmed, all in the kernel.
+ * eventfd becomes the message that the guest programmed, all in the kernel. {@link GuestDevice#connectMsi} and
+ * {@link GuestDevice#connectMsix} make them.
  *
  * <p>A vector reaches the guest when it is programmed and not masked. Until then its interrupts wait in its eventfd, and
  * come as one when it is programmed or unmasked, as the PCI specification wants it. Vectors begin without a message and
@@ -25,8 +25,8 @@ import java.util.List;
  * {@snippet :
  * try (Kvm kvm = Kvm.open(); Vm vm = kvm.createVm()) {
  *     vm.createIrqchip();
- *     VfioDevice device = Passthrough.of("0000:6a:01.0").attach(vm).device();
- *     MsiVectors vectors = MsiVectors.connect(vm, device.interrupt(Interrupt.MSIX), 16);
+ *     GuestDevice device = AttachedDevice.request("0000:6a:01.0").attach(vm).device();
+ *     MsiVectors vectors = device.connectMsix(16);
  *     vectors.program(3, 0xfee0_0000L, 0x41);     // the guest writes an entry of the MSI-X table
  *     vectors.mask(3);                            // it sets the entry's mask bit
  *     vectors.program(3, 0xfee0_1000L, 0x52);
@@ -50,27 +50,12 @@ public final class MsiVectors extends Handle {
         this.interrupt = interrupt;
     }
 
-    /**
-     * Connects the first vectors of a device to a guest, with one {@code VFIO_DEVICE_SET_IRQS} for all of them. When a
-     * step fails, all before it are undone.
-     *
-     * @param vm the guest's VM, which has an irqchip
-     * @param interrupt the device's {@link Interrupt#MSI} or {@link Interrupt#MSIX}
-     * @param vectors how many, at least 1: for MSI what the guest enabled, for MSI-X the size of the table
-     * @return the connection, with no vector programmed
-     * @throws IllegalArgumentException when the interrupt is of another kind or has fewer vectors
-     * @throws IllegalStateException when the interrupt is enabled already, or the VM has no irqchip
-     * @throws HostException when the host has too few interrupts left for so many vectors
-     * @throws KernelException when the kernel refuses a step; the message says what to do
-     */
-    public static MsiVectors connect(Vm vm, Interrupt interrupt, int vectors) {
-        if (interrupt.index() != Interrupt.MSI && interrupt.index() != Interrupt.MSIX) {
-            throw new IllegalArgumentException(interrupt + " is not MSI or MSI-X");
-        }
+    static MsiVectors connect(GuestDevice device, Interrupt interrupt, int vectors) {
+        Vm vm = device.vm();
         vm.gsiRoutes();
-        Connections.available(interrupt, vectors);
+        interrupt.requireFree(vectors);
         MsiVectors connected = Lifecycle.complete(new MsiVectors(vm, interrupt), self -> self.connect(vectors));
-        return Lifecycle.adopt(connected, interrupt.device(), vm);
+        return Lifecycle.adopt(connected, device, vm);
     }
 
     private void connect(int count) {
@@ -143,7 +128,7 @@ public final class MsiVectors extends Handle {
     /** The device stops first, so that no signal is on its way to an irqfd that is gone. */
     @Override
     protected void quiesce() {
-        Connections.disable(interrupt);
+        interrupt.disableIfEnabled();
     }
 
     @Override

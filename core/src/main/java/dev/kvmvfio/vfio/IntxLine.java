@@ -1,16 +1,14 @@
-package dev.kvmvfio.passthrough;
+package dev.kvmvfio.vfio;
 
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.kernel.EventFd;
 import dev.kvmvfio.kernel.Handle;
-import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kvm.Vm;
-import dev.kvmvfio.vfio.Interrupt;
-import dev.kvmvfio.vfio.VfioDevice;
 
 /**
  * A device's INTx as a line of the guest. The device raises it, VFIO masks it and signals an eventfd, KVM interrupts the
  * guest; when the guest is done, KVM signals another eventfd, and VFIO unmasks it. All of that happens in the kernel.
+ * {@link GuestDevice#connectIntx} makes one.
  *
  * <p>It belongs to the VM and to the device. Closing it disables INTx, then takes the irqfd from KVM, then closes the
  * eventfds. While it is open, nobody else may enable, disable, mask or unmask the device's INTx.
@@ -26,23 +24,10 @@ public final class IntxLine extends Handle {
         this.gsi = gsi;
     }
 
-    /**
-     * Connects the interrupt line of a device to a guest. It makes two eventfds, then {@code KVM_IRQFD} with
-     * {@code KVM_IRQFD_FLAG_RESAMPLE}, then {@code VFIO_DEVICE_SET_IRQS} for the trigger and for unmasking. A line that
-     * the device holds already is noticed. When a step fails, all before it are undone.
-     *
-     * @param vm the guest's VM, after {@link Vm#createIrqchip}
-     * @param device the device
-     * @param gsi the global system interrupt that the guest finds in the device's interrupt line register
-     * @return the connection
-     * @throws IllegalArgumentException when the device has no INTx
-     * @throws IllegalStateException when INTx is enabled already
-     * @throws KernelException when the kernel refuses a step; the message says what to do
-     */
-    public static IntxLine connect(Vm vm, VfioDevice device, int gsi) {
-        Interrupt intx = Connections.available(device.interrupt(Interrupt.INTX), 1);
-        IntxLine line = Lifecycle.complete(new IntxLine(intx, gsi), self -> self.connect(vm));
-        return Lifecycle.adopt(line, device, vm);
+    static IntxLine connect(GuestDevice device, int gsi) {
+        Interrupt intx = device.interrupt(Interrupt.INTX).requireFree(1);
+        IntxLine line = Lifecycle.complete(new IntxLine(intx, gsi), self -> self.connect(device.vm()));
+        return Lifecycle.adopt(line, device, device.vm());
     }
 
     private void connect(Vm vm) {
@@ -72,7 +57,7 @@ public final class IntxLine extends Handle {
     /** The device stops first, so that no signal is on its way to an irqfd that is gone. */
     @Override
     protected void quiesce() {
-        Connections.disable(intx);
+        intx.disableIfEnabled();
     }
 
     @Override
