@@ -2,14 +2,15 @@ package dev.kvmvfio.kvm;
 
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_run;
+import dev.kvmvfio.internal.ArchitectureAccess;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.util.Arrays;
-import java.util.List;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.Map;
 
 /**
  * Makes the views of a vCPU's {@code struct kvm_run} once, and tells after each run which of them counts. The fields
- * that are used here are at the same place on every architecture.
+ * that this package reads are at the same place on every architecture.
  */
 final class ExitReader {
     private static final int IO = kvm_h.KVM_EXIT_IO();
@@ -23,6 +24,8 @@ final class ExitReader {
     private final VcpuExit.PortWrite portWrite;
     private final VcpuExit.MmioRead mmioRead;
     private final VcpuExit.MmioWrite mmioWrite;
+    private final VcpuExit[] others;
+    private final VcpuExit unknown;
 
     ExitReader(MemorySegment run) {
         this.run = run;
@@ -33,6 +36,26 @@ final class ExitReader {
         this.portWrite = new VcpuExit.PortWrite(port);
         this.mmioRead = new VcpuExit.MmioRead(mmio);
         this.mmioWrite = new VcpuExit.MmioWrite(mmio);
+        this.others = byReason(others(run));
+        this.unknown = new VcpuExit.UnknownExit(run);
+    }
+
+    private static Map<Integer, VcpuExit> others(MemorySegment run) {
+        Map<Integer, VcpuExit> others = new HashMap<>(Map.of(kvm_h.KVM_EXIT_HLT(), VcpuExit.Halt.INSTANCE,
+                kvm_h.KVM_EXIT_IRQ_WINDOW_OPEN(), VcpuExit.InterruptWindow.INSTANCE,
+                kvm_h.KVM_EXIT_IOAPIC_EOI(), new VcpuExit.IoapicEoi(run),
+                kvm_h.KVM_EXIT_SHUTDOWN(), VcpuExit.Shutdown.INSTANCE,
+                kvm_h.KVM_EXIT_SYSTEM_EVENT(), new VcpuExit.SystemEvent(run),
+                kvm_h.KVM_EXIT_FAIL_ENTRY(), new VcpuExit.FailEntry(run),
+                kvm_h.KVM_EXIT_INTERNAL_ERROR(), new VcpuExit.InternalError(run)));
+        ArchitectureAccess.x86().exits(run).forEach((reason, exit) -> others.put(reason, new VcpuExit.X86(exit)));
+        return others;
+    }
+
+    private static VcpuExit[] byReason(Map<Integer, VcpuExit> exits) {
+        VcpuExit[] byReason = new VcpuExit[Collections.max(exits.keySet()) + 1];
+        exits.forEach((reason, exit) -> byReason[reason] = exit);
+        return byReason;
     }
 
     VcpuExit read() {
@@ -43,48 +66,7 @@ final class ExitReader {
         if (reason == MMIO) {
             return kvm_run.mmio.is_write(mmio) != 0 ? mmioWrite : mmioRead;
         }
-        if (reason == kvm_h.KVM_EXIT_HLT()) {
-            return VcpuExit.Halt.INSTANCE;
-        }
-        return rare(reason);
-    }
-
-    private VcpuExit rare(int reason) {
-        if (reason == kvm_h.KVM_EXIT_IRQ_WINDOW_OPEN()) {
-            return VcpuExit.InterruptWindow.INSTANCE;
-        }
-        if (reason == kvm_h.KVM_EXIT_IOAPIC_EOI()) {
-            return new VcpuExit.IoapicEoi(Byte.toUnsignedInt(kvm_run.eoi.vector(kvm_run.eoi(run))));
-        }
-        if (reason == kvm_h.KVM_EXIT_SHUTDOWN()) {
-            return VcpuExit.Shutdown.INSTANCE;
-        }
-        if (reason == kvm_h.KVM_EXIT_SYSTEM_EVENT()) {
-            return systemEvent(kvm_run.system_event(run));
-        }
-        if (reason == kvm_h.KVM_EXIT_FAIL_ENTRY()) {
-            MemorySegment failed = kvm_run.fail_entry(run);
-            return new VcpuExit.FailEntry(kvm_run.fail_entry.hardware_entry_failure_reason(failed),
-                    kvm_run.fail_entry.cpu(failed));
-        }
-        if (reason == kvm_h.KVM_EXIT_INTERNAL_ERROR()) {
-            return internalError(kvm_run.internal(run));
-        }
-        return new VcpuExit.UnknownExit(reason, kvm_run.hw.hardware_exit_reason(kvm_run.hw(run)));
-    }
-
-    private static VcpuExit.SystemEvent systemEvent(MemorySegment event) {
-        MemorySegment data = kvm_run.system_event.data(event);
-        return new VcpuExit.SystemEvent(kvm_run.system_event.type(event),
-                longs(data, kvm_run.system_event.ndata(event)));
-    }
-
-    private static VcpuExit.InternalError internalError(MemorySegment error) {
-        return new VcpuExit.InternalError(kvm_run.internal.suberror(error),
-                longs(kvm_run.internal.data(error), kvm_run.internal.ndata(error)));
-    }
-
-    private static List<Long> longs(MemorySegment data, int count) {
-        return Arrays.stream(data.toArray(ValueLayout.JAVA_LONG)).limit(count).boxed().toList();
+        VcpuExit other = reason >= 0 && reason < others.length ? others[reason] : null;
+        return other == null ? unknown : other;
     }
 }

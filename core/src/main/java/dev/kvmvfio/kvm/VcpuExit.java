@@ -2,15 +2,15 @@ package dev.kvmvfio.kvm;
 
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_run;
+import dev.kvmvfio.kvm.x86.X86Exit;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.List;
 
 /**
  * Why a vCPU left the guest: what {@link Vcpu#run()} answers with, to be switched over.
  *
- * <p>The frequent exits are views of the vCPU's {@code struct kvm_run}: the same object each time, valid until the next
- * {@code run()}, so that an exit allocates nothing.
+ * <p>An exit that tells something is a view of the vCPU's {@code struct kvm_run}: the same object each time, valid until
+ * the next {@code run()}. So no exit allocates anything.
  *
  * <p><b>Thread-safety:</b> for the vCPU's thread only.
  */
@@ -280,30 +280,55 @@ public sealed interface VcpuExit {
     /**
      * The guest is done with a level-triggered interrupt of an IO-APIC that the program models
      * ({@code KVM_EXIT_IOAPIC_EOI}, split irqchip).
-     *
-     * @param vector the interrupt's vector, 0 to 255
      */
-    record IoapicEoi(int vector) implements VcpuExit {
+    final class IoapicEoi implements VcpuExit {
+        private final MemorySegment eoi;
+
+        IoapicEoi(MemorySegment run) {
+            this.eoi = kvm_run.eoi(run);
+        }
+
+        /**
+         * Which interrupt.
+         *
+         * @return its vector, 0 to 255
+         */
+        public int vector() {
+            return Byte.toUnsignedInt(kvm_run.eoi.vector(eoi));
+        }
+
         @Override
         public String toString() {
-            return "end of interrupt of vector " + vector;
+            return "end of interrupt of vector " + vector();
         }
     }
 
-    /**
-     * The guest asks the machine for something, such as to be reset ({@code KVM_EXIT_SYSTEM_EVENT}).
-     *
-     * @param type a {@code KVM_SYSTEM_EVENT_} number
-     * @param data what the event defines
-     */
-    record SystemEvent(int type, List<Long> data) implements VcpuExit {
+    /** The guest asks the machine for something, such as to be reset ({@code KVM_EXIT_SYSTEM_EVENT}). */
+    final class SystemEvent implements VcpuExit {
+        private final MemorySegment event;
+        private final ExitData data;
+
+        SystemEvent(MemorySegment run) {
+            this.event = kvm_run.system_event(run);
+            this.data = new ExitData(kvm_run.system_event.data(event), () -> kvm_run.system_event.ndata(event));
+        }
+
+        /**
+         * What it asks for.
+         *
+         * @return a {@code KVM_SYSTEM_EVENT_} number
+         */
+        public int type() {
+            return kvm_run.system_event.type(event);
+        }
+
         /**
          * Whether the guest wants to be switched off.
          *
          * @return true for {@code KVM_SYSTEM_EVENT_SHUTDOWN}
          */
         public boolean isShutdown() {
-            return type == kvm_h.KVM_SYSTEM_EVENT_SHUTDOWN();
+            return type() == kvm_h.KVM_SYSTEM_EVENT_SHUTDOWN();
         }
 
         /**
@@ -312,59 +337,163 @@ public sealed interface VcpuExit {
          * @return true for {@code KVM_SYSTEM_EVENT_RESET}
          */
         public boolean isReset() {
-            return type == kvm_h.KVM_SYSTEM_EVENT_RESET();
+            return type() == kvm_h.KVM_SYSTEM_EVENT_RESET();
+        }
+
+        /**
+         * How many numbers the event tells.
+         *
+         * @return 0 to 16
+         */
+        public int dataCount() {
+            return data.count();
+        }
+
+        /**
+         * One of these numbers, which mean what the event defines.
+         *
+         * @param index from 0 to {@link #dataCount()} - 1
+         * @return the number
+         * @throws IndexOutOfBoundsException when there are not so many
+         */
+        public long data(int index) {
+            return data.get(index);
         }
 
         @Override
         public String toString() {
-            return "system event " + type + " " + data;
+            return "system event " + type() + " " + data.stream().boxed().toList();
         }
     }
 
-    /**
-     * The processor refused to enter the guest ({@code KVM_EXIT_FAIL_ENTRY}).
-     *
-     * @param hardwareReason what the processor says: on Intel's the exit reason of the failed entry, on AMD's the exit
-     *        code
-     * @param cpu the number of the host's processor
-     */
-    record FailEntry(long hardwareReason, int cpu) implements VcpuExit {
+    /** The processor refused to enter the guest ({@code KVM_EXIT_FAIL_ENTRY}). */
+    final class FailEntry implements VcpuExit {
+        private final MemorySegment failed;
+
+        FailEntry(MemorySegment run) {
+            this.failed = kvm_run.fail_entry(run);
+        }
+
+        /**
+         * What the processor says.
+         *
+         * @return on Intel's the exit reason of the failed entry, on AMD's the exit code
+         */
+        public long hardwareReason() {
+            return kvm_run.fail_entry.hardware_entry_failure_reason(failed);
+        }
+
+        /**
+         * Which processor it was.
+         *
+         * @return its number on the host
+         */
+        public int cpu() {
+            return kvm_run.fail_entry.cpu(failed);
+        }
+
         @Override
         public String toString() {
-            return String.format("failed entry, hardware reason 0x%x on processor %d", hardwareReason, cpu);
+            return String.format("failed entry, hardware reason 0x%x on processor %d", hardwareReason(), cpu());
         }
     }
 
-    /**
-     * KVM itself could not go on ({@code KVM_EXIT_INTERNAL_ERROR}).
-     *
-     * @param suberror a {@code KVM_INTERNAL_ERROR_} number
-     * @param data what the kernel tells about it
-     */
-    record InternalError(int suberror, List<Long> data) implements VcpuExit {
+    /** KVM itself could not go on ({@code KVM_EXIT_INTERNAL_ERROR}). */
+    final class InternalError implements VcpuExit {
+        private final MemorySegment error;
+        private final ExitData data;
+
+        InternalError(MemorySegment run) {
+            this.error = kvm_run.internal(run);
+            this.data = new ExitData(kvm_run.internal.data(error), () -> kvm_run.internal.ndata(error));
+        }
+
+        /**
+         * What it could not do.
+         *
+         * @return a {@code KVM_INTERNAL_ERROR_} number
+         */
+        public int suberror() {
+            return kvm_run.internal.suberror(error);
+        }
+
+        /**
+         * How many numbers the kernel tells about it.
+         *
+         * @return 0 to 16
+         */
+        public int dataCount() {
+            return data.count();
+        }
+
+        /**
+         * One of these numbers.
+         *
+         * @param index from 0 to {@link #dataCount()} - 1
+         * @return the number
+         * @throws IndexOutOfBoundsException when there are not so many
+         */
+        public long data(int index) {
+            return data.get(index);
+        }
+
         @Override
         public String toString() {
-            String what = suberror == kvm_h.KVM_INTERNAL_ERROR_EMULATION()
+            String what = suberror() == kvm_h.KVM_INTERNAL_ERROR_EMULATION()
                     ? "an instruction could not be emulated"
-                    : suberror == kvm_h.KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON()
+                    : suberror() == kvm_h.KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON()
                             ? "unexpected exit of the processor"
-                            : "suberror " + suberror;
-            return "internal error: " + what + data.stream().map(Long::toHexString).toList();
+                            : "suberror " + suberror();
+            return "internal error: " + what + data.stream().mapToObj(Long::toHexString).toList();
+        }
+    }
+
+    /**
+     * An exit that x86-64 alone has and that is not frequent.
+     *
+     * @param exit which one
+     */
+    record X86(X86Exit exit) implements VcpuExit {
+        @Override
+        public String toString() {
+            return exit.toString();
         }
     }
 
     /**
      * Any other exit: one that a program gets only when it enabled the capability for it, or one that is newer than this
      * library. What it says is in {@link Vcpu#kvmRun()}.
-     *
-     * @param reason a {@code KVM_EXIT_} number
-     * @param hardwareReason what the processor says when the number is that of {@code KVM_EXIT_UNKNOWN}; otherwise the
-     *        first bytes of what the exit tells
      */
-    record UnknownExit(int reason, long hardwareReason) implements VcpuExit {
+    final class UnknownExit implements VcpuExit {
+        private final MemorySegment run;
+        private final MemorySegment hardware;
+
+        UnknownExit(MemorySegment run) {
+            this.run = run;
+            this.hardware = kvm_run.hw(run);
+        }
+
+        /**
+         * Which one.
+         *
+         * @return a {@code KVM_EXIT_} number
+         */
+        public int reason() {
+            return kvm_run.exit_reason(run);
+        }
+
+        /**
+         * The first 64 bits of what the exit tells; for {@code KVM_EXIT_UNKNOWN} that is what the processor says.
+         *
+         * @return the first word of the union in {@code struct kvm_run}
+         */
+        public long firstWord() {
+            return kvm_run.hw.hardware_exit_reason(hardware);
+        }
+
         @Override
         public String toString() {
-            return String.format("exit %d (0x%x)", reason, hardwareReason);
+            return String.format("exit %d (0x%x)", reason(), firstWord());
         }
     }
 }

@@ -1,5 +1,6 @@
 package dev.kvmvfio.kvm;
 
+import dev.kvmvfio.kvm.x86.X86Exit;
 import jdk.jfr.Category;
 import jdk.jfr.Description;
 import jdk.jfr.Enabled;
@@ -30,7 +31,8 @@ final class VcpuExitEvent extends Event {
         event.end();
         if (event.shouldCommit()) {
             event.vcpu = vcpu.id();
-            event.reason = exit.getClass().getSimpleName();
+            Object told = exit instanceof VcpuExit.X86(X86Exit x86) ? x86 : exit;
+            event.reason = told.getClass().getSimpleName();
             event.commit();
         }
         return exit;

@@ -1,5 +1,6 @@
 package dev.kvmvfio.kvm.x86;
 
+import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_regs;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_x86_64_h;
 import dev.kvmvfio.internal.PinRoute;
@@ -8,8 +9,10 @@ import dev.kvmvfio.internal.VmAccess;
 import dev.kvmvfio.internal.X86Access;
 import dev.kvmvfio.kernel.FileDescriptor;
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 
 /** Makes what has no public constructor. */
 final class X86Facets implements X86Access {
@@ -29,6 +32,11 @@ final class X86Facets implements X86Access {
     @Override
     public X86Vcpu vcpu(VcpuAccess vcpu) {
         return new X86Vcpu(vcpu);
+    }
+
+    @Override
+    public Map<Integer, X86Exit> exits(MemorySegment run) {
+        return Map.of(kvm_h.KVM_EXIT_SET_TPR(), new X86Exit.SetTpr(run));
     }
 
     @Override

@@ -25,6 +25,7 @@ import dev.kvmvfio.kvm.VcpuExit.PortRead;
 import dev.kvmvfio.kvm.VcpuExit.PortWrite;
 import dev.kvmvfio.kvm.VcpuExit;
 import dev.kvmvfio.kvm.Vm;
+import dev.kvmvfio.kvm.x86.X86Exit;
 import dev.kvmvfio.mock.KernelProfile;
 import dev.kvmvfio.mock.MockCpu;
 import dev.kvmvfio.mock.MockKernel;
@@ -314,27 +315,75 @@ class MockVcpuTest {
             cpu.exit(kvm_h.KVM_EXIT_IOAPIC_EOI(), run -> kvm_run.eoi.vector(kvm_run.eoi(run), (byte) 0xf1));
             cpu.exit(kvm_h.KVM_EXIT_IRQ_WINDOW_OPEN(), _ -> {
             });
+            cpu.exit(kvm_h.KVM_EXIT_SET_TPR(), _ -> {
+            });
             cpu.exit(4321, run -> kvm_run.hw.hardware_exit_reason(kvm_run.hw(run), 0x99));
         });
         assertThat(vcpu.run()).isEqualTo(VcpuExit.Shutdown.INSTANCE);
-        VcpuExit failed = vcpu.run();
-        assertThat(failed).isEqualTo(new VcpuExit.FailEntry(0x8000_0021L, 3))
-                .hasToString("failed entry, hardware reason 0x80000021 on processor 3");
+        VcpuExit.FailEntry failed = next(vcpu, VcpuExit.FailEntry.class);
+        assertThat(failed.hardwareReason()).isEqualTo(0x8000_0021L);
+        assertThat(failed.cpu()).isEqualTo(3);
+        assertThat(failed).hasToString("failed entry, hardware reason 0x80000021 on processor 3");
         assertThat(vcpu.unhandled(failed)).hasMessageEndingWith(
                 "The processor does not accept the state of the guest: check the special registers");
-        assertThat(vcpu.run())
-                .isEqualTo(new VcpuExit.InternalError(kvm_h.KVM_INTERNAL_ERROR_EMULATION(), List.of(0x10L, 0x20L)))
-                .hasToString("internal error: an instruction could not be emulated[10, 20]");
+        VcpuExit.InternalError error = next(vcpu, VcpuExit.InternalError.class);
+        assertThat(error.suberror()).isEqualTo(kvm_h.KVM_INTERNAL_ERROR_EMULATION());
+        assertThat(error.dataCount()).isEqualTo(2);
+        assertThat(error.data(0)).isEqualTo(0x10);
+        assertThat(error.data(1)).isEqualTo(0x20);
+        assertThatThrownBy(() -> error.data(2)).isInstanceOf(IndexOutOfBoundsException.class);
+        assertThat(error).hasToString("internal error: an instruction could not be emulated[10, 20]");
         VcpuExit.SystemEvent event = next(vcpu, VcpuExit.SystemEvent.class);
         assertThat(event.isReset()).isTrue();
         assertThat(event.isShutdown()).isFalse();
-        assertThat(event.data()).containsExactly(5L);
-        assertThat(vcpu.run()).isEqualTo(new VcpuExit.IoapicEoi(0xf1));
+        assertThat(event.dataCount()).isEqualTo(1);
+        assertThat(event.data(0)).isEqualTo(5);
+        assertThat(event).hasToString("system event 2 [5]");
+        assertThat(next(vcpu, VcpuExit.IoapicEoi.class).vector()).isEqualTo(0xf1);
         assertThat(vcpu.run()).isEqualTo(VcpuExit.InterruptWindow.INSTANCE);
-        VcpuExit unknown = vcpu.run();
-        assertThat(unknown).isEqualTo(new VcpuExit.UnknownExit(4321, 0x99));
+        // What the kernel answers with is what it was told, or what the guest's processor says.
+        kvm_run.cr8(vcpu.kvmRun(), 6);
+        assertThat(vcpu.run()).isInstanceOfSatisfying(VcpuExit.X86.class, x86 -> {
+            assertThat(x86.exit()).isInstanceOfSatisfying(X86Exit.SetTpr.class,
+                    tpr -> assertThat(tpr.cr8()).isEqualTo(6));
+            assertThat(x86).hasToString("task priority lowered to 6");
+        });
+        VcpuExit.UnknownExit unknown = next(vcpu, VcpuExit.UnknownExit.class);
+        assertThat(unknown.reason()).isEqualTo(4321);
+        assertThat(unknown.firstWord()).isEqualTo(0x99);
         assertThat(vcpu.unhandled(unknown)).hasMessage(vcpu
                 + ": exit 4321 (0x99) at rip 0xfff0 is not handled. Add a case for it to the program's loop");
+    }
+
+    /** A kernel that says more than there is room for is believed as far as the room goes. */
+    @Test
+    void noMoreDataIsReadThanThereIsRoomFor() {
+        Vcpu vcpu = guest(cpu -> {
+            for (int said : new int[]{16, 17, Integer.MAX_VALUE, -1}) {
+                cpu.exit(kvm_h.KVM_EXIT_INTERNAL_ERROR(), run -> kvm_run.internal.ndata(kvm_run.internal(run), said));
+            }
+        });
+        for (int i = 0; i < 4; i++) {
+            VcpuExit.InternalError error = next(vcpu, VcpuExit.InternalError.class);
+            assertThat(error.dataCount()).isEqualTo(16);
+            assertThat(error.data(15)).isZero();
+        }
+    }
+
+    @Test
+    void anExitIsTheSameObjectEachTime() {
+        List<Integer> reasons = List.of(kvm_h.KVM_EXIT_IO(), kvm_h.KVM_EXIT_MMIO(), kvm_h.KVM_EXIT_HLT(),
+                kvm_h.KVM_EXIT_IRQ_WINDOW_OPEN(), kvm_h.KVM_EXIT_IOAPIC_EOI(), kvm_h.KVM_EXIT_SHUTDOWN(),
+                kvm_h.KVM_EXIT_SYSTEM_EVENT(), kvm_h.KVM_EXIT_FAIL_ENTRY(), kvm_h.KVM_EXIT_INTERNAL_ERROR(),
+                kvm_h.KVM_EXIT_SET_TPR(), kvm_h.KVM_EXIT_DEBUG(), Integer.MAX_VALUE, -1);
+        Vcpu vcpu = guest(cpu -> {
+            for (int time = 0; time < 2; time++) {
+                reasons.forEach(reason -> cpu.exit(reason, _ -> {
+                }));
+            }
+        });
+        List<VcpuExit> first = reasons.stream().map(_ -> vcpu.run()).toList();
+        assertThat(first).allSatisfy(exit -> assertThat(vcpu.run()).isSameAs(exit));
     }
 
     @Test

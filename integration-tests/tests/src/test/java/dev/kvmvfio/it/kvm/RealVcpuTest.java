@@ -13,14 +13,18 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.fail;
 
 import com.sun.management.ThreadMXBean;
+import dev.kvmvfio.bindings.kvm.kvm_h;
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_guest_debug;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_regs;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_run;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_segment;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_sregs;
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_x86_64_h;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.GuestException;
 import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.HostMemory;
+import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kvm.Kvm;
@@ -34,6 +38,7 @@ import dev.kvmvfio.kvm.VcpuExit.PortRead;
 import dev.kvmvfio.kvm.VcpuExit.PortWrite;
 import dev.kvmvfio.kvm.Vm;
 import dev.kvmvfio.kvm.x86.CpuidEntry;
+import dev.kvmvfio.kvm.x86.X86Exit;
 import dev.kvmvfio.vmm.LongMode;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -513,6 +518,62 @@ class RealVcpuTest {
         Vcpu vcpu = guest(program.hlt().jmp(loop));
         assertNoAllocation(vcpu, exit -> {
             if (exit != VcpuExit.Halt.INSTANCE) {
+                throw vcpu.unhandled(exit);
+            }
+        });
+    }
+
+    @Test
+    void aLowerTaskPriorityExits() {
+        Vcpu vcpu = guest(lowerTaskPriority(program(), 9, 3).hlt());
+        assertThat(next(vcpu, VcpuExit.X86.class).exit()).isInstanceOfSatisfying(X86Exit.SetTpr.class,
+                tpr -> assertThat(tpr.cr8()).isEqualTo(3));
+        halts(vcpu);
+    }
+
+    /** mov cr8, rax: without a local APIC in the kernel the program learns of it. */
+    private static Assembler lowerTaskPriority(Assembler program, int from, int to) {
+        return program.mov(RAX, from).bytes(0x44, 0x0f, 0x22, 0xc0).mov(RAX, to).bytes(0x44, 0x0f, 0x22, 0xc0);
+    }
+
+    @Test
+    void exitsOfOneArchitectureAllocateNothing() {
+        Assembler program = program();
+        Assembler.Label loop = program.here();
+        Vcpu vcpu = guest(lowerTaskPriority(program, 9, 3).jmp(loop));
+        assertNoAllocation(vcpu, exit -> {
+            if (!(exit instanceof VcpuExit.X86(X86Exit.SetTpr tpr)) || tpr.cr8() != 3) {
+                throw vcpu.unhandled(exit);
+            }
+        });
+    }
+
+    @Test
+    void internalErrorsAllocateNothing() {
+        Vcpu vcpu = guest(program().mov(RAX, DEVICE).bytes(0xff, 0xe0));
+        assertNoAllocation(vcpu, exit -> {
+            if (!(exit instanceof VcpuExit.InternalError error)
+                    || error.suberror() != kvm_h.KVM_INTERNAL_ERROR_EMULATION()
+                    || error.dataCount() > 0 && error.data(error.dataCount() - 1) == DEVICE) {
+                throw vcpu.unhandled(exit);
+            }
+        });
+    }
+
+    /** Single steps, which are asked for with a call that is not wrapped. */
+    @Test
+    void unknownExitsAllocateNothing() {
+        Assembler program = program();
+        Assembler.Label loop = program.here();
+        Vcpu vcpu = guest(program.jmp(loop));
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment debug = kvm_guest_debug.allocate(arena);
+            kvm_guest_debug.control(debug, kvm_h.KVM_GUESTDBG_ENABLE() | kvm_h.KVM_GUESTDBG_SINGLESTEP());
+            vcpu.fd().call(new Ioctl("KVM_SET_GUEST_DEBUG", kvm_x86_64_h.KVM_SET_GUEST_DEBUG()), debug);
+        }
+        assertNoAllocation(vcpu, exit -> {
+            if (!(exit instanceof VcpuExit.UnknownExit step) || step.reason() != kvm_h.KVM_EXIT_DEBUG()
+                    || step.firstWord() == -1) {
                 throw vcpu.unhandled(exit);
             }
         });
