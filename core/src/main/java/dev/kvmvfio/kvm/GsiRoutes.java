@@ -21,16 +21,17 @@ import java.util.TreeMap;
 /**
  * Where each of a VM's global system interrupts (GSI) goes, on x86-64: the kernel's table is always what this one says.
  *
- * <p>With {@link Vm#createIrqchip} the GSIs 0 to 23 go to the pins of the IO-APIC, and 0 to 15 to the PIC as well. With
+ * <p>With {@link VmInterrupts#createIrqchip} the GSIs 0 to 23 go to the pins of the IO-APIC, and 0 to 15 to the PIC as well. With
  * {@link X86Vm#createSplitIrqchip} the first GSIs are the pins of the program's own IO-APIC, which it routes with
  * {@link #addPin}. All others are for messages: {@link #addMsi} takes the lowest that is free.
  *
  * {@snippet :
  * try (Kvm kvm = Kvm.open(); Vm vm = kvm.createVm(); EventFd eventFd = EventFd.create(Kernel.linux())) {
- *     vm.createIrqchip();
- *     MsiRoute route = vm.gsiRoutes().addMsi(0xfee0_0000L, 0x41);      // vector 0x41 of the vCPU with APIC id 0
- *     vm.addIrqFd(eventFd, route.gsi());
- *     route.update(0xfee0_1000L, 0x41);                                // now of the one with APIC id 1
+ *     VmInterrupts interrupts = vm.interrupts();
+ *     interrupts.createIrqchip();
+ *     MsiRoute route = interrupts.routes().addMsi(0xfee0_0000L, 0x41);     // vector 0x41 of the vCPU with APIC id 0
+ *     interrupts.addIrqFd(eventFd, route.gsi());
+ *     route.update(0xfee0_1000L, 0x41);                                    // now of the one with APIC id 1
  * }
  * }
  *

@@ -14,7 +14,7 @@ import java.util.Optional;
 
 /**
  * An eventfd that interrupts the guest: each signal becomes an interrupt inside the kernel, and no program runs in
- * between. It is made by {@link Vm#addIrqFd(EventFd, int)}, belongs to its VM and to its eventfds, and is closed before
+ * between. It is made by {@link VmInterrupts#addIrqFd(EventFd, int)}, belongs to its VM and to its eventfds, and is closed before
  * the {@link MsiRoute} that it uses.
  *
  * <p>When it is made, a signal that its eventfd got before is delivered. Closing it ({@code KVM_IRQFD_FLAG_DEASSIGN})
@@ -42,7 +42,7 @@ public final class IrqFd extends Handle {
         }
         IrqFd assigned = new IrqFd(vm, trigger, gsi, resample);
         assigned.assign();
-        vm.routes().find(gsi).ifPresent(route -> Lifecycle.adopt(assigned, route));
+        vm.interrupts().table().find(gsi).ifPresent(route -> Lifecycle.adopt(assigned, route));
         if (resample != null) {
             Lifecycle.adopt(assigned, resample);
         }

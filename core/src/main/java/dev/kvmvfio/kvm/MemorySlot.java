@@ -107,7 +107,7 @@ public final class MemorySlot extends Handle {
 
     @Override
     protected void release() {
-        vm.removeSlot(this);
+        vm.memory().remove(this);
     }
 
     @Override

@@ -11,7 +11,7 @@
  * try (Kvm kvm = Kvm.open();
  *         Vm vm = kvm.createVm();
  *         HostMemory ram = HostMemory.allocate(Kernel.linux(), 64 << 20);
- *         MemorySlot slot = vm.addMemory(0, ram, SlotFlag.DIRTY_LOG)) {
+ *         MemorySlot slot = vm.memory().add(0, ram, SlotFlag.DIRTY_LOG)) {
  *     BitSet written = slot.dirtyPages();
  *     System.out.println(written.cardinality() + " pages since the last call");
  * }

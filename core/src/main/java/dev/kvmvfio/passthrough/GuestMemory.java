@@ -158,7 +158,7 @@ public final class GuestMemory extends Handle {
         DmaAccess access = List.of(flags).contains(SlotFlag.READ_ONLY) ? DmaAccess.READ : DmaAccess.READ_WRITE;
         adding.lock();
         try {
-            Block block = new Block(vm.addMemory(guestPhysicalAddress, memory, flags), memory, access);
+            Block block = new Block(vm.memory().add(guestPhysicalAddress, memory, flags), memory, access);
             return Lifecycle.adopt(Lifecycle.complete(block, added -> spaces().forEach(space -> space.map(added))),
                     this);
         } finally {

@@ -128,7 +128,7 @@ public final class GuestBar extends Handle {
         List<MemorySlot> slots = new ArrayList<>();
         try {
             for (RegionMapping mapping : mappings) {
-                slots.add(vm.addMemory(address + mapping.offset(), mapping));
+                slots.add(vm.memory().add(address + mapping.offset(), mapping));
             }
             return slots;
         } catch (RuntimeException failure) {

@@ -33,7 +33,7 @@ public final class IntxLine extends Handle {
     private void connect(Vm vm) {
         EventFd trigger = Lifecycle.adopt(EventFd.create(vm.fd().kernel()), this);
         EventFd resample = Lifecycle.adopt(EventFd.create(vm.fd().kernel()), this);
-        Lifecycle.adopt(vm.addIrqFd(trigger, gsi, resample), this);
+        Lifecycle.adopt(vm.interrupts().addIrqFd(trigger, gsi, resample), this);
         intx.enable(trigger);
         intx.unmaskOn(resample);
         lookAtTheLine();

@@ -24,7 +24,7 @@ import java.util.List;
  *
  * {@snippet :
  * try (Kvm kvm = Kvm.open(); Vm vm = kvm.createVm()) {
- *     vm.createIrqchip();
+ *     vm.interrupts().createIrqchip();
  *     GuestDevice device = AttachedDevice.request("0000:6a:01.0").attach(vm).device();
  *     MsiVectors vectors = device.connectMsix(16);
  *     vectors.program(3, 0xfee0_0000L, 0x41);     // the guest writes an entry of the MSI-X table
@@ -52,7 +52,7 @@ public final class MsiVectors extends Handle {
 
     static MsiVectors connect(GuestDevice device, Interrupt interrupt, int vectors) {
         Vm vm = device.vm();
-        vm.gsiRoutes();
+        vm.interrupts().routes();
         interrupt.requireFree(vectors);
         MsiVectors connected = Lifecycle.complete(new MsiVectors(vm, interrupt), self -> self.connect(vectors));
         return Lifecycle.adopt(connected, device, vm);
@@ -157,7 +157,7 @@ public final class MsiVectors extends Handle {
                 route.update(address, data);
                 return;
             }
-            MsiRoute added = Lifecycle.adopt(vm.gsiRoutes().addMsi(address, data), MsiVectors.this);
+            MsiRoute added = Lifecycle.adopt(vm.interrupts().routes().addMsi(address, data), MsiVectors.this);
             if (!masked) {
                 irqFd = completeWith(added);
             }
@@ -167,7 +167,7 @@ public final class MsiVectors extends Handle {
         /** A route of which no irqfd could be made goes again. */
         private IrqFd completeWith(MsiRoute added) {
             try {
-                return Lifecycle.adopt(vm.addIrqFd(eventFd, added.gsi()), MsiVectors.this);
+                return Lifecycle.adopt(vm.interrupts().addIrqFd(eventFd, added.gsi()), MsiVectors.this);
             } catch (RuntimeException failure) {
                 new Failures(failure).attempt(added::close);
                 throw failure;
@@ -185,7 +185,7 @@ public final class MsiVectors extends Handle {
 
         synchronized void unmask() {
             if (masked && route != null) {
-                irqFd = Lifecycle.adopt(vm.addIrqFd(eventFd, route.gsi()), MsiVectors.this);
+                irqFd = Lifecycle.adopt(vm.interrupts().addIrqFd(eventFd, route.gsi()), MsiVectors.this);
             }
             masked = false;
         }

@@ -44,12 +44,18 @@ record PublicType(Class<?> type) {
 
     /** What a program can call on it, its supertypes' methods too, but not those that every object has. */
     List<Method> methods() {
-        return Arrays.stream(type.getMethods()).filter(method -> !method.isSynthetic() && !isOfObject(method)).toList();
+        return Arrays.stream(type.getMethods()).filter(method -> !method.isSynthetic() && !isOf(Object.class, method))
+                .toList();
     }
 
-    private static boolean isOfObject(Method method) {
+    /** The same, without what every kernel has: that is one type on purpose. */
+    List<Method> ownMethods() {
+        return methods().stream().filter(method -> !isOf(Kernel.class, method)).toList();
+    }
+
+    private static boolean isOf(Class<?> owner, Method method) {
         try {
-            Object.class.getMethod(method.getName(), method.getParameterTypes());
+            owner.getMethod(method.getName(), method.getParameterTypes());
             return true;
         } catch (NoSuchMethodException its) {
             return false;

@@ -23,7 +23,7 @@ public final class LinuxMachine {
         try {
             IoPorts ports = machine.ports();
             ports.add(Serial8250.COM1, Serial8250.PORTS,
-                    new Serial8250(console, level -> machine.vm().setIrqLine(Serial8250.GSI, level)));
+                    new Serial8250(console, level -> machine.vm().interrupts().setLine(Serial8250.GSI, level)));
             ports.add(Clock.PORT, Clock.PORTS, new Clock());
             ports.add(KeyboardController.PORT, KeyboardController.PORTS, new KeyboardController(machine::stop));
             LinuxLoader.load(machine.vcpu(), machine.ram().segment(), linux);

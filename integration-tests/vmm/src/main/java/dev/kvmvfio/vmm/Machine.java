@@ -51,7 +51,7 @@ public final class Machine implements AutoCloseable {
         try {
             kvm = Kvm.open(kernel);
             vm = kvm.createVm();
-            vm.createIrqchip();
+            vm.interrupts().createIrqchip();
             vm.x86().createPit();
             memory = GuestMemory.create(vm, 0, ram);
             kvmVfio = KvmVfioDevice.create(vm);

@@ -42,7 +42,7 @@ class PciBusTest {
                 .device(ADDRESS, mock -> description.apply(mock.group(26).cdev("vfio0"))).start();
         kvm = Kvm.open(host);
         vm = kvm.createVm();
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         ram = HostMemory.allocate(host, 1 << 20);
         GuestMemory memory = GuestMemory.create(vm, 0, ram);
         device = new AssignedDevice(

@@ -46,7 +46,7 @@ class MisorderedProgramsTest {
                         device.attach(ioas);
                         guestMemory.mapInto(ioas);
                         device.mapBar(0).place(1 << 30);
-                        vm.addMemory(1L << 32, device.region(Region.BAR0).map());
+                        vm.memory().add(1L << 32, device.region(Region.BAR0).map());
                         """),
                 Arguments.of("by group", """
                         guestMemory.mapInto(container);
@@ -162,8 +162,8 @@ class MisorderedProgramsTest {
                 program("MAP of memory that may go away", NO_OVERLOAD, "map", """
                         iommufd.allocateIoas().map(0, memory.segment());
                         """),
-                program("a BAR for the guest before mmap", NO_OVERLOAD, "addMemory", """
-                        vm.addMemory(1 << 30, kvmVfio.add(cdev).bind(iommufd).region(Region.BAR0));
+                program("a BAR for the guest before mmap", NO_OVERLOAD, "add", """
+                        vm.memory().add(1 << 30, kvmVfio.add(cdev).bind(iommufd).region(Region.BAR0));
                         """),
                 program("ATTACH of what came from a group", MISSING, "attach", """
                         kvmVfio.add(group).openDevice(container, pci.address()).attach(iommufd.allocateIoas());

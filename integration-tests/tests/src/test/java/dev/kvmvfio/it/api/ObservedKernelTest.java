@@ -198,7 +198,7 @@ class ObservedKernelTest {
             try (HostMemory ram = HostMemory.allocate(Kernel.linux(), 1 << 20);
                     Kvm kvm = Kvm.open();
                     Vm vm = kvm.createVm()) {
-                vm.addMemory(0, ram);
+                vm.memory().add(0, ram);
                 Assembler program = new Assembler(0x10000).out(0x3f8, 1, 0x41).hlt();
                 byte[] code = program.assemble();
                 MemorySegment.copy(code, 0, ram.segment(), ValueLayout.JAVA_BYTE, program.origin(), code.length);

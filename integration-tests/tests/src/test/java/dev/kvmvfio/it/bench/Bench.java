@@ -113,7 +113,7 @@ public final class Bench {
         byte[] code = access.apply(program).jmp(again).assemble();
         MemorySegment.copy(code, 0, ram.segment(), ValueLayout.JAVA_BYTE, ENTRY, code.length);
         try (Vm vm = kvm.createVm()) {
-            vm.addMemory(0, ram);
+            vm.memory().add(0, ram);
             Vcpu vcpu = vm.createVcpu(0);
             vcpu.x86().setCpuid(kvm.x86().supportedCpuid());
             LongMode.enter(vcpu, ram.segment(), ENTRY, STACK);

@@ -73,7 +73,7 @@ public final class MockBench {
             vfio_region_info.index(info, vfio_h.VFIO_PCI_BAR0_REGION_INDEX());
             for (int i = 0; i < count; i++) {
                 vm.checkExtension(kvm_h.KVM_CAP_NR_MEMSLOTS());
-                vm.addMemory(0, ram).close();
+                vm.memory().add(0, ram).close();
                 kvmVfio.hasAttr(kvm_h.KVM_DEV_VFIO_FILE(), kvm_h.KVM_DEV_VFIO_FILE_ADD());
                 device.call(REGION_INFO, info);
                 ioas.map(0, ram).close();

@@ -45,7 +45,7 @@ public final class InContainer {
                 Vm vm = kvm.createVm();
                 KvmVfioDevice device = KvmVfioDevice.create(vm);
                 HostMemory ram = HostMemory.allocate(Kernel.linux(), MEMORY);
-                MemorySlot slot = vm.addMemory(0, ram)) {
+                MemorySlot slot = vm.memory().add(0, ram)) {
             vm.createVcpu(0);
             return "version " + kvm.apiVersion() + ", " + device + ", " + slot;
         }

@@ -36,7 +36,7 @@ abstract class NoDeviceGuestContract {
     @Test
     void aGuestFindsAnEmptyBusAndTakesInterrupts() {
         try (machine; EventFd pin = EventFd.create(kernel)) {
-            machine.vm().addIrqFd(pin, NoDeviceGuest.PIN);
+            machine.vm().interrupts().addIrqFd(pin, NoDeviceGuest.PIN);
             machine.ports().add(NoDeviceGuest.BELL, 4, bell(pin));
             new NoDeviceGuest().load(machine);
             assertThat(new GuestReports(machine, NoDeviceGuest.FINDINGS).run()).extracting(Report::value)
@@ -49,7 +49,7 @@ abstract class NoDeviceGuestContract {
             switch (value) {
                 case NoDeviceGuest.RING_PIN -> pin.signal();
                 case NoDeviceGuest.RING_MESSAGE ->
-                    machine.vm().signalMsi(BareGuest.unsigned(BareGuest.LOCAL_APIC), BareGuest.MSI_VECTOR);
+                    machine.vm().interrupts().signalMsi(BareGuest.unsigned(BareGuest.LOCAL_APIC), BareGuest.MSI_VECTOR);
                 default -> throw new AssertionError(value);
             }
         };

@@ -34,7 +34,7 @@ class RealSignallingGuestTest {
             IoAddress bell = IoAddress.mmio(SignallingGuest.MEMORY_BELL);
             machine.vm().addIoEventFd(memory, bell, 4, SignallingGuest.VALUE);
             machine.vm().addIoEventFd(other, bell, 4, SignallingGuest.VALUE + 1);
-            machine.vm().addIrqFd(line, SignallingGuest.PIN, resample);
+            machine.vm().interrupts().addIrqFd(line, SignallingGuest.PIN, resample);
             machine.ports().add(SignallingGuest.RAISE, 4, raiser(line, resample));
             new SignallingGuest().load(machine);
 

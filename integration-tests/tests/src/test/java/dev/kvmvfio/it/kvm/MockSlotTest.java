@@ -39,8 +39,8 @@ class MockSlotTest extends SlotContract {
     void theGuestReadsAndWritesAcrossSlots() {
         try (var low = HostMemory.allocate(kernel, PAGE);
                 var high = HostMemory.allocate(kernel, PAGE)) {
-            var first = vm.addMemory(PAGE, low);
-            var second = vm.addMemory(2 * PAGE, high);
+            var first = vm.memory().add(PAGE, low);
+            var second = vm.memory().add(2 * PAGE, high);
             MemorySegment word = MemorySegment.ofArray(new byte[]{1, 2, 3, 4});
             assertThat(guest().writeMemory(2 * PAGE - 2, word)).isTrue();
             assertThat(guest().readMemory(2 * PAGE - 2, 4)).hasValueSatisfying(

@@ -80,7 +80,7 @@ class MockVcpuTest {
     @Test
     void portsAndDevicesAreAnsweredAndMemoryIsNot() {
         try (HostMemory ram = HostMemory.allocate(kernel, PAGE)) {
-            vm.addMemory(0, ram);
+            vm.memory().add(0, ram);
             Vcpu vcpu = guest(cpu -> {
                 cpu.out(0x3f8, 1, 0x141);
                 cpu.write(8, 2, cpu.in(0x60, 2));
@@ -109,7 +109,7 @@ class MockVcpuTest {
     @Test
     void aWriteToReadOnlyMemoryExits() {
         try (HostMemory rom = HostMemory.allocate(kernel, PAGE)) {
-            vm.addMemory(0, rom, SlotFlag.READ_ONLY);
+            vm.memory().add(0, rom, SlotFlag.READ_ONLY);
             rom.segment().set(ValueLayout.JAVA_INT, 0, 7);
             Vcpu vcpu = guest(cpu -> cpu.write(8, 4, cpu.read(0, 4)));
             assertThat(next(vcpu, MmioWrite.class).value()).isEqualTo(7);
@@ -136,14 +136,14 @@ class MockVcpuTest {
 
     @Test
     void aHaltInTheKernelEndsWithAnInterrupt() throws Exception {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         Vcpu vcpu = guest(cpu -> {
             cpu.out(0x80, 1, 1);
             cpu.halt();
             cpu.out(0x80, 1, 2);
         });
         try (EventFd trigger = EventFd.create(kernel)) {
-            vm.addIrqFd(trigger, 5);
+            vm.interrupts().addIrqFd(trigger, 5);
             FutureTask<List<Integer>> running = start(() -> List.of(next(vcpu, PortWrite.class).value(),
                     next(vcpu, PortWrite.class).value()));
             Thread.sleep(50);
@@ -169,7 +169,7 @@ class MockVcpuTest {
     @ParameterizedTest
     @ValueSource(booleans = {true, false})
     void noKickIsLost(boolean exiting) throws Exception {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         Vcpu vcpu = guest(cpu -> {
             while (exiting) {
                 cpu.out(0x80, 1, 1);
@@ -180,7 +180,7 @@ class MockVcpuTest {
 
     @Test
     void closingStopsTheGuest() throws Exception {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         Vcpu vcpu = guest(MockCpu::halt);
         FutureTask<VcpuExit> running = start(vcpu::run);
         Thread.sleep(20);
@@ -219,7 +219,7 @@ class MockVcpuTest {
 
     @Test
     void registersAreReadWhenTheRunHasEnded() throws Exception {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         Vcpu vcpu = guest(MockCpu::halt);
         FutureTask<VcpuExit> running = start(vcpu::run);
         Thread.sleep(20);
@@ -413,7 +413,7 @@ class MockVcpuTest {
 
     @Test
     void aSecondProcessorWaitsToBeStarted() throws Exception {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         vm.createVcpu(0);
         Vcpu second = vm.createVcpu(1);
         kernel.guest(vm.fd().number()).program(1, cpu -> cpu.out(0x80, 1, 1));

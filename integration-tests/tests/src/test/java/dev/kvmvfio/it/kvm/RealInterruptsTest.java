@@ -63,8 +63,8 @@ class RealInterruptsTest {
 
     @Test
     void aSignalIsAnEdgeAtThePin() {
-        vm.createIrqchip();
-        IrqFd irqFd = vm.addIrqFd(eventFd, GSI);
+        vm.interrupts().createIrqchip();
+        IrqFd irqFd = vm.interrupts().addIrqFd(eventFd, GSI);
         assertThat(Chips.isRequestedAtPic(vm, GSI)).isFalse();
         eventFd.signal();
         awaitRequestAtPic(vm);
@@ -77,8 +77,8 @@ class RealInterruptsTest {
 
     @Test
     void aLineWithResampleStaysHighUntilItIsClosed() {
-        vm.createIrqchip();
-        IrqFd irqFd = vm.addIrqFd(eventFd, GSI, resample);
+        vm.interrupts().createIrqchip();
+        IrqFd irqFd = vm.interrupts().addIrqFd(eventFd, GSI, resample);
         eventFd.signal();
         Chips.await("the line", () -> Chips.isHighAtIoApic(vm, GSI));
         assertThat(Chips.isRequestedAtPic(vm, GSI)).isTrue();
@@ -89,23 +89,23 @@ class RealInterruptsTest {
 
     @Test
     void theLineGoesUpAndDown() {
-        vm.createIrqchip();
-        vm.setIrqLine(GSI, true);
+        vm.interrupts().createIrqchip();
+        vm.interrupts().setLine(GSI, true);
         assertThat(Chips.isHighAtIoApic(vm, GSI)).isTrue();
-        vm.setIrqLine(GSI, false);
+        vm.interrupts().setLine(GSI, false);
         assertThat(Chips.isHighAtIoApic(vm, GSI)).isFalse();
     }
 
     /** The kernel replaces its whole table whenever a message is added. */
     @Test
     void pinsWorkWhateverMessagesThereAre() {
-        vm.createIrqchip();
-        MsiRoute first = vm.gsiRoutes().addMsi(APIC_0, 0x41);
-        vm.gsiRoutes().addMsi(APIC_0, 0x42);
+        vm.interrupts().createIrqchip();
+        MsiRoute first = vm.interrupts().routes().addMsi(APIC_0, 0x41);
+        vm.interrupts().routes().addMsi(APIC_0, 0x42);
         first.close();
         for (int pin = 0; pin < 24; pin++) {
             assertThat(Chips.isHighAtIoApic(vm, pin)).isFalse();
-            vm.setIrqLine(pin, true);
+            vm.interrupts().setLine(pin, true);
             // The timer's interrupt, ISA 0, is at pin 2, and KVM swaps the two by itself.
             assertThat(Chips.isHighAtIoApic(vm, pin)).as("pin %d", pin).isTrue();
             if (pin < 16 && pin != 2) {
@@ -116,11 +116,11 @@ class RealInterruptsTest {
 
     @Test
     void aSignalIsTheMessageOfItsRoute() {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         Vcpu first = vcpu(0);
         Vcpu second = vcpu(1);
-        MsiRoute route = vm.gsiRoutes().addMsi(APIC_0, 0x41);
-        vm.addIrqFd(eventFd, route.gsi());
+        MsiRoute route = vm.interrupts().routes().addMsi(APIC_0, 0x41);
+        vm.interrupts().addIrqFd(eventFd, route.gsi());
         eventFd.signal();
         Chips.awaitTaken(first, 0x41);
         route.update(APIC_1, 0x52);
@@ -132,13 +132,13 @@ class RealInterruptsTest {
 
     @Test
     void whatWasSignalledBeforeTheIrqFdIsDeliveredOnce() {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         Vcpu vcpu = vcpu(0);
-        MsiRoute route = vm.gsiRoutes().addMsi(APIC_0, 0x41);
+        MsiRoute route = vm.interrupts().routes().addMsi(APIC_0, 0x41);
         for (int round = 0; round < 50; round++) {
             eventFd.signal();
             eventFd.signal();
-            IrqFd irqFd = vm.addIrqFd(eventFd, route.gsi());
+            IrqFd irqFd = vm.interrupts().addIrqFd(eventFd, route.gsi());
             Chips.awaitTaken(vcpu, 0x41);
             irqFd.close();
             assertThat(eventFd.take()).isZero();
@@ -148,15 +148,15 @@ class RealInterruptsTest {
 
     @Test
     void noMessageIsLostWhileItsRouteChanges() throws Exception {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         Vcpu vcpu = vcpu(0);
-        MsiRoute route = vm.gsiRoutes().addMsi(APIC_0, 0x41);
-        vm.addIrqFd(eventFd, route.gsi());
+        MsiRoute route = vm.interrupts().routes().addMsi(APIC_0, 0x41);
+        vm.interrupts().addIrqFd(eventFd, route.gsi());
         AtomicInteger changes = new AtomicInteger();
         FutureTask<Void> changing = new FutureTask<>(() -> {
             while (changes.get() < 100) {
                 route.update(APIC_0, 0x41 + changes.incrementAndGet() % 2);
-                vm.gsiRoutes().addMsi(APIC_0, 0x60).close();
+                vm.interrupts().routes().addMsi(APIC_0, 0x60).close();
             }
             return null;
         });
@@ -174,41 +174,41 @@ class RealInterruptsTest {
     void aSplitIrqchipTakesMessagesAndItsPinsAreTheProgramsMessages() {
         vm.x86().createSplitIrqchip(24);
         Vcpu vcpu = vcpu(0);
-        MsiRoute route = vm.gsiRoutes().addMsi(APIC_0, 0x41);
+        MsiRoute route = vm.interrupts().routes().addMsi(APIC_0, 0x41);
         assertThat(route.gsi()).isEqualTo(24);
-        vm.addIrqFd(eventFd, route.gsi());
+        vm.interrupts().addIrqFd(eventFd, route.gsi());
         eventFd.signal();
         Chips.awaitTaken(vcpu, 0x41);
-        vm.gsiRoutes().addPin(3, APIC_0, 0x33);
-        vm.setIrqLine(3, true);
+        vm.interrupts().routes().addPin(3, APIC_0, 0x33);
+        vm.interrupts().setLine(3, true);
         Chips.awaitTaken(vcpu, 0x33);
         assertRefused(Errno.EINVAL, "A resample eventfd needs the IO-APIC in the kernel",
-                () -> vm.addIrqFd(resample, GSI, eventFd));
+                () -> vm.interrupts().addIrqFd(resample, GSI, eventFd));
         assertRefused(Errno.ENOENT, "call createIrqchip first", vm.x86()::createPit);
     }
 
     @Test
     void aMessageWithoutARouteSaysWhoTookIt() {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         assertRefused(Errno.EPERM, "{address=0xfee00000, data=0x41}: EPERM (Operation not permitted). "
-                + "The VM has no vCPU that could take it", () -> vm.signalMsi(APIC_0, 0x41));
+                + "The VM has no vCPU that could take it", () -> vm.interrupts().signalMsi(APIC_0, 0x41));
         Vcpu vcpu = vm.createVcpu(0);
-        assertThat(vm.signalMsi(APIC_0, 0x41)).as("its local APIC is off").isZero();
+        assertThat(vm.interrupts().signalMsi(APIC_0, 0x41)).as("its local APIC is off").isZero();
         Chips.withLapic(vcpu);
-        assertThat(vm.signalMsi(APIC_0, 0x41)).isEqualTo(1);
+        assertThat(vm.interrupts().signalMsi(APIC_0, 0x41)).isEqualTo(1);
         Chips.awaitTaken(vcpu, 0x41);
-        assertThat(vm.signalMsi(APIC_1, 0x41)).as("there is no second one").isZero();
+        assertThat(vm.interrupts().signalMsi(APIC_1, 0x41)).as("there is no second one").isZero();
     }
 
     @Test
     void everyRouteThatTheTableSaysItHasCanBeUsed() {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         Vcpu vcpu = vcpu(0);
-        GsiRoutes routes = vm.gsiRoutes();
+        GsiRoutes routes = vm.interrupts().routes();
         List<MsiRoute> all = IntStream.range(0, 4096 - 40).mapToObj(_ -> routes.addMsi(APIC_0, 0x41)).toList();
         assertThatThrownBy(() -> routes.addMsi(APIC_0, 0x41)).isInstanceOf(HostException.class)
                 .hasMessageContaining("all 4096 interrupt routes of VM");
-        vm.addIrqFd(eventFd, all.getLast().gsi());
+        vm.interrupts().addIrqFd(eventFd, all.getLast().gsi());
         eventFd.signal();
         Chips.awaitTaken(vcpu, 0x41);
     }
@@ -216,47 +216,49 @@ class RealInterruptsTest {
     @Test
     void everyRouteOfASplitIrqchipCanBeUsedToo() {
         vm.x86().createSplitIrqchip(4095);
-        assertThat(vm.gsiRoutes().addMsi(APIC_0, 0x41).gsi()).isEqualTo(4095);
-        assertThatThrownBy(() -> vm.gsiRoutes().addMsi(APIC_0, 0x41)).isInstanceOf(HostException.class);
-        assertThat(vm.gsiRoutes().addPin(4094, APIC_0, 0x41).gsi()).isEqualTo(4094);
+        assertThat(vm.interrupts().routes().addMsi(APIC_0, 0x41).gsi()).isEqualTo(4095);
+        assertThatThrownBy(() -> vm.interrupts().routes().addMsi(APIC_0, 0x41)).isInstanceOf(HostException.class);
+        assertThat(vm.interrupts().routes().addPin(4094, APIC_0, 0x41).gsi()).isEqualTo(4094);
     }
 
     @Test
     void withoutAnIrqchipThereIsARemedy() {
-        assertRefused(Errno.EINVAL, "call createIrqchip or createSplitIrqchip first", () -> vm.addIrqFd(eventFd, GSI));
-        assertRefused(Errno.EINVAL, "call createIrqchip first", () -> vm.addIrqFd(eventFd, GSI, resample));
-        assertRefused(Errno.ENXIO, "call createIrqchip first", () -> vm.setIrqLine(GSI, true));
-        assertRefused(Errno.EINVAL, "call createIrqchip first", () -> vm.signalMsi(APIC_0, 0x41));
+        assertRefused(Errno.EINVAL, "call createIrqchip or createSplitIrqchip first",
+                () -> vm.interrupts().addIrqFd(eventFd, GSI));
+        assertRefused(Errno.EINVAL, "call createIrqchip first", () -> vm.interrupts().addIrqFd(eventFd, GSI, resample));
+        assertRefused(Errno.ENXIO, "call createIrqchip first", () -> vm.interrupts().setLine(GSI, true));
+        assertRefused(Errno.EINVAL, "call createIrqchip first", () -> vm.interrupts().signalMsi(APIC_0, 0x41));
         assertRefused(Errno.ENOENT, "call createIrqchip first", vm.x86()::createPit);
-        assertThatThrownBy(vm::gsiRoutes).isInstanceOf(IllegalStateException.class)
+        assertThatThrownBy(vm.interrupts()::routes).isInstanceOf(IllegalStateException.class)
                 .hasMessageEndingWith("call createIrqchip or createSplitIrqchip first");
     }
 
     @Test
     void irqchipsAreMadeOnceAndFirst() {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         vm.x86().createPit();
         assertRefused(Errno.EEXIST, "This VM has one already", vm.x86()::createPit);
-        assertRefused(Errno.EEXIST, "It can be made once", vm::createIrqchip);
+        assertRefused(Errno.EEXIST, "It can be made once", vm.interrupts()::createIrqchip);
         assertRefused(Errno.EEXIST, "It can be made once", () -> vm.x86().createSplitIrqchip(24));
         Vm late = kvm.createVm();
         late.createVcpu(0);
-        assertRefused(Errno.EINVAL, "before the first vCPU", late::createIrqchip);
+        assertRefused(Errno.EINVAL, "before the first vCPU", late.interrupts()::createIrqchip);
         assertRefused(Errno.EEXIST, "before the first vCPU", () -> late.x86().createSplitIrqchip(24));
         assertRefused(Errno.EINVAL, "There can be 0 to 4096 pins", () -> late.x86().createSplitIrqchip(4097));
     }
 
     @Test
     void anEventFdInterruptsOnceAndOneGuest() {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         Vm other = kvm.createVm();
-        other.createIrqchip();
-        IrqFd irqFd = vm.addIrqFd(eventFd, GSI);
+        other.interrupts().createIrqchip();
+        IrqFd irqFd = vm.interrupts().addIrqFd(eventFd, GSI);
         for (Vm each : List.of(vm, other)) {
-            assertRefused(Errno.EBUSY, "This eventfd interrupts a guest already", () -> each.addIrqFd(eventFd, GSI));
+            assertRefused(Errno.EBUSY, "This eventfd interrupts a guest already",
+                    () -> each.interrupts().addIrqFd(eventFd, GSI));
         }
         irqFd.close();
-        other.addIrqFd(eventFd, GSI);
+        other.interrupts().addIrqFd(eventFd, GSI);
         eventFd.signal();
         awaitRequestAtPic(other);
         assertThat(Chips.isRequestedAtPic(vm, GSI)).isFalse();
@@ -265,10 +267,10 @@ class RealInterruptsTest {
     /** Two lines may share an interrupt, which falls when the last of them is gone. */
     @Test
     void aResampleEventFdCanServeTwoLines() {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         try (EventFd second = EventFd.create(kernel)) {
-            IrqFd one = vm.addIrqFd(eventFd, GSI, resample);
-            vm.addIrqFd(second, GSI, resample);
+            IrqFd one = vm.interrupts().addIrqFd(eventFd, GSI, resample);
+            vm.interrupts().addIrqFd(second, GSI, resample);
             eventFd.signal();
             Chips.await("the line", () -> Chips.isHighAtIoApic(vm, GSI));
             one.close();
@@ -298,11 +300,11 @@ class RealInterruptsTest {
     /** Refuses each call in turn; what was there before must still work, and the same must succeed afterwards. */
     @Test
     void everyFailingCallLeavesNothing() {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         Vcpu vcpu = vcpu(0);
         Runnable all = () -> {
-            try (MsiRoute route = vm.gsiRoutes().addMsi(APIC_0, 0x41);
-                    IrqFd message = vm.addIrqFd(eventFd, route.gsi());
+            try (MsiRoute route = vm.interrupts().routes().addMsi(APIC_0, 0x41);
+                    IrqFd message = vm.interrupts().addIrqFd(eventFd, route.gsi());
                     IoEventFd doorbell = vm.addIoEventFd(resample, IoAddress.mmio(1L << 32), 4, 1)) {
                 route.update(APIC_0, 0x42);
                 assertThat(List.of(message, doorbell)).allMatch(handle -> handle.isOpen());
@@ -317,7 +319,7 @@ class RealInterruptsTest {
             assertRefused(Errno.ENOMEM, "ENOMEM", all::run);
             kernel.refuse(-1, null);
             all.run();
-            assertThat(vm.signalMsi(APIC_0, 0x43)).isEqualTo(1);
+            assertThat(vm.interrupts().signalMsi(APIC_0, 0x43)).isEqualTo(1);
             Chips.awaitTaken(vcpu, 0x43);
         }
     }

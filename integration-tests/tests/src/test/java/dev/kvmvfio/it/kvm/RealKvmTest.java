@@ -207,12 +207,12 @@ class RealKvmTest {
 
     @Test
     void aSlotThatOverlapsAnotherIsRefusedByName() {
-        try (HostMemory ram = memory(4); HostMemory more = memory(4); MemorySlot slot = vm.addMemory(0, ram)) {
-            assertRefused(Errno.EEXIST, "It overlaps [" + slot + "]", () -> vm.addMemory(3 * PAGE, more));
+        try (HostMemory ram = memory(4); HostMemory more = memory(4); MemorySlot slot = vm.memory().add(0, ram)) {
+            assertRefused(Errno.EEXIST, "It overlaps [" + slot + "]", () -> vm.memory().add(3 * PAGE, more));
             assertRefused(Errno.EEXIST, "{slot=1, guest_phys_addr=0x3000, memory_size=0x4000, flags=[]}",
-                    () -> vm.addMemory(3 * PAGE, more));
+                    () -> vm.memory().add(3 * PAGE, more));
             assertThat(slot).hasToString("memory slot 0 of " + vm + ", 0x4000 bytes at 0x0");
-            MemorySlot next = vm.addMemory(4 * PAGE, more);
+            MemorySlot next = vm.memory().add(4 * PAGE, more);
             assertThat(next.number()).isEqualTo(1);
             next.close();
         }
@@ -222,12 +222,12 @@ class RealKvmTest {
     void whatIsMisalignedDoesNotReachTheKernel() {
         try (HostMemory ram = memory(4)) {
             kernel.refuse(-1, null);
-            List<ThrowingCallable> misaligned = List.of(() -> vm.addMemory(1, ram),
-                    () -> vm.addMemory(0, ram, 8, PAGE), () -> vm.addMemory(0, ram, 0, PAGE + 1),
-                    () -> vm.addMemory(0, ram, 0, 0), () -> vm.addMemory(0, ram, PAGE, 4 * PAGE),
-                    () -> vm.addMemory(0, ram, -PAGE, PAGE));
+            List<ThrowingCallable> misaligned = List.of(() -> vm.memory().add(1, ram),
+                    () -> vm.memory().add(0, ram, 8, PAGE), () -> vm.memory().add(0, ram, 0, PAGE + 1),
+                    () -> vm.memory().add(0, ram, 0, 0), () -> vm.memory().add(0, ram, PAGE, 4 * PAGE),
+                    () -> vm.memory().add(0, ram, -PAGE, PAGE));
             misaligned.forEach(call -> assertThatThrownBy(call).isInstanceOf(IllegalArgumentException.class));
-            assertThatThrownBy(() -> vm.addMemory(0xfff, ram))
+            assertThatThrownBy(() -> vm.memory().add(0xfff, ram))
                     .hasMessage("guest-physical address 0xfff is not a multiple of the page size 0x1000");
             assertThat(kernel.calls()).isEmpty();
         }
@@ -236,8 +236,8 @@ class RealKvmTest {
     @Test
     void aRefusedSlotTakesNoNumber() {
         try (HostMemory ram = memory(1)) {
-            assertRefused(Errno.EINVAL, "guest_phys_addr=0xfffffffffffff000", () -> vm.addMemory(-PAGE, ram));
-            try (MemorySlot slot = vm.addMemory(0, ram, 0, PAGE, SlotFlag.READ_ONLY)) {
+            assertRefused(Errno.EINVAL, "guest_phys_addr=0xfffffffffffff000", () -> vm.memory().add(-PAGE, ram));
+            try (MemorySlot slot = vm.memory().add(0, ram, 0, PAGE, SlotFlag.READ_ONLY)) {
                 assertThat(slot.number()).isZero();
             }
         }
@@ -246,11 +246,11 @@ class RealKvmTest {
     @Test
     void aClosedSlotsNumberAndAddressesAreFree() {
         try (HostMemory ram = memory(3)) {
-            MemorySlot first = vm.addMemory(0, ram, 0, PAGE);
-            MemorySlot second = vm.addMemory(PAGE, ram, PAGE, PAGE);
+            MemorySlot first = vm.memory().add(0, ram, 0, PAGE);
+            MemorySlot second = vm.memory().add(PAGE, ram, PAGE, PAGE);
             first.close();
             first.close();
-            MemorySlot again = vm.addMemory(0, ram, 2 * PAGE, PAGE);
+            MemorySlot again = vm.memory().add(0, ram, 2 * PAGE, PAGE);
             assertThat(again.number()).isEqualTo(first.number()).isZero();
             assertThat(second.number()).isEqualTo(1);
             assertThat(again.memory()).isSameAs(ram);
@@ -263,8 +263,8 @@ class RealKvmTest {
     void memoryOfAGuestRefusesToClose() {
         HostMemory ram = memory(1);
         Vm other = kvm.createVm();
-        MemorySlot slot = vm.addMemory(0, ram);
-        other.addMemory(PAGE, ram);
+        MemorySlot slot = vm.memory().add(0, ram);
+        other.memory().add(PAGE, ram);
         slot.close();
         assertThatThrownBy(ram::close).isInstanceOf(IllegalStateException.class)
                 .hasMessageContaining("memory slot 0 of " + other);
@@ -277,7 +277,7 @@ class RealKvmTest {
     @Test
     void aClosedVmTakesEverythingWithIt() {
         HostMemory ram = memory(1);
-        MemorySlot slot = vm.addMemory(0, ram);
+        MemorySlot slot = vm.memory().add(0, ram);
         Vcpu vcpu = vm.createVcpu(0);
         KvmVfioDevice device = KvmVfioDevice.create(vm);
         vm.close();
@@ -315,7 +315,7 @@ class RealKvmTest {
         assertClosed(() -> vm.supports(KvmDeviceType.VFIO));
         assertClosed(() -> vm.createDevice(KvmDeviceType.VFIO));
         assertClosed(() -> KvmVfioDevice.create(vm));
-        assertClosed(() -> vm.addMemory(0, ram));
+        assertClosed(() -> vm.memory().add(0, ram));
         assertClosed(() -> vcpu.hasAttr(0, 0));
         assertClosed(() -> device.hasAttr(FILE, FILE_ADD));
         assertClosed(() -> device.trySetAttr(FILE, FILE_ADD, ram.segment()));
@@ -329,7 +329,7 @@ class RealKvmTest {
         HostMemory ram = memory(1);
         ram.close();
         kernel.refuse(-1, null);
-        assertClosed(() -> vm.addMemory(0, ram));
+        assertClosed(() -> vm.memory().add(0, ram));
         assertThat(kernel.calls()).isEmpty();
     }
 

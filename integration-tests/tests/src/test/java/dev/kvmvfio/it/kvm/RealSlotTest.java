@@ -47,7 +47,7 @@ class RealSlotTest extends SlotContract {
         try (HostMemory rom = HostMemory.allocate(kernel, PAGE); Vcpu vcpu = vm.createVcpu(vcpus++)) {
             MemorySegment.copy(MemorySegment.ofArray(program), 0, rom.segment(), RESET_VECTOR & PAGE - 1,
                     program.length);
-            MemorySlot slot = vm.addMemory(RESET_VECTOR & -PAGE, rom);
+            MemorySlot slot = vm.memory().add(RESET_VECTOR & -PAGE, rom);
             vcpu.fd().ioctl(new Ioctl("KVM_RUN", kvm_h.KVM_RUN()), 0);
             slot.close();
         }

@@ -86,7 +86,7 @@ class RealVcpuTest {
     }
 
     private Vcpu guest(Assembler program) {
-        vm.addMemory(0, ram);
+        vm.memory().add(0, ram);
         return guest(0, program);
     }
 
@@ -194,7 +194,7 @@ class RealVcpuTest {
     void aWriteToReadOnlyMemoryExits() {
         try (HostMemory rom = HostMemory.allocate(Kernel.linux(), PAGE)) {
             rom.segment().set(ValueLayout.JAVA_INT, 0, 0x1234);
-            vm.addMemory(DEVICE, rom, SlotFlag.READ_ONLY);
+            vm.memory().add(DEVICE, rom, SlotFlag.READ_ONLY);
             Vcpu vcpu = guest(program().mov(RBX, DEVICE).load(4, RAX, RBX, 0).store(4, RBX, 4, RAX).hlt());
             MmioWrite write = next(vcpu, MmioWrite.class);
             assertThat(write.address()).isEqualTo(DEVICE + 4);
@@ -350,7 +350,7 @@ class RealVcpuTest {
     void closingStopsTheGuest(boolean wholeVm) throws Exception {
         for (int round = 0; round < 20; round++) {
             try (Vm machine = kvm.createVm()) {
-                machine.addMemory(0, ram);
+                machine.memory().add(0, ram);
                 Assembler program = program().mov(RBX, DATA).mov(RAX, 1).store(8, RBX, 0, RAX);
                 byte[] code = program.jmp(program.here()).assemble();
                 ram.segment().asSlice(ENTRY, code.length).copyFrom(MemorySegment.ofArray(code));
@@ -375,7 +375,7 @@ class RealVcpuTest {
     /** Each waits in a loop for what the other one writes. */
     @Test
     void twoVcpusRunAtTheSameTime() throws Exception {
-        vm.addMemory(0, ram);
+        vm.memory().add(0, ram);
         Vcpu first = guest(0, pingPong(ENTRY, 0, 8));
         Vcpu second = guest(1, pingPong(ENTRY + PAGE, 8, 0));
         FutureTask<VcpuExit> other = start(second::run);
@@ -453,7 +453,7 @@ class RealVcpuTest {
 
     @Test
     void theStateOfAProcessorIsReadAndWritten() {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         Vcpu first = vm.createVcpu(0);
         Vcpu second = vm.createVcpu(1);
         assertThat(first.mpState()).isEqualTo(MpState.RUNNABLE);
@@ -597,7 +597,7 @@ class RealVcpuTest {
     /** As after power-on, where only the code's segment is moved to where memory is. */
     @Test
     void runsInRealModeToo() {
-        vm.addMemory(0, ram);
+        vm.memory().add(0, ram);
         // mov dx, 0x3f8; mov al, 'A'; out dx, al; hlt
         byte[] code = {(byte) 0xba, (byte) 0xf8, 3, (byte) 0xb0, 'A', (byte) 0xee, (byte) 0xf4};
         ram.segment().asSlice(PAGE, code.length).copyFrom(MemorySegment.ofArray(code));

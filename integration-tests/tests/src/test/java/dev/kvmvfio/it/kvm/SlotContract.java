@@ -68,7 +68,7 @@ abstract class SlotContract {
     @Test
     void theDirtyLogHasWhatTheGuestWroteSinceItWasRead() {
         try (HostMemory ram = HostMemory.allocate(kernel, 8 * PAGE);
-                MemorySlot slot = vm.addMemory(2 * PAGE, ram, SlotFlag.DIRTY_LOG)) {
+                MemorySlot slot = vm.memory().add(2 * PAGE, ram, SlotFlag.DIRTY_LOG)) {
             ram.segment().set(ValueLayout.JAVA_BYTE, 5 * PAGE, (byte) 1);
             assertThat(slot.dirtyPages()).as("what the program writes").isEqualTo(pages());
             guestWrites((int) (5 * PAGE - 1));
@@ -84,7 +84,7 @@ abstract class SlotContract {
 
     @Test
     void aSlotWithoutALogSaysHowToGetOne() {
-        try (HostMemory ram = HostMemory.allocate(kernel, PAGE); MemorySlot slot = vm.addMemory(0, ram)) {
+        try (HostMemory ram = HostMemory.allocate(kernel, PAGE); MemorySlot slot = vm.memory().add(0, ram)) {
             assertThatThrownBy(slot::dirtyPages).isInstanceOfSatisfying(KernelException.class,
                     refused -> assertThat(refused.errno()).isEqualTo(Errno.ENOENT))
                     .hasMessageEndingWith("Add the memory with SlotFlag.DIRTY_LOG");
@@ -95,7 +95,7 @@ abstract class SlotContract {
     @Test
     void aClosedSlotsLogIsNotRead() {
         try (HostMemory ram = HostMemory.allocate(kernel, PAGE)) {
-            MemorySlot slot = vm.addMemory(0, ram, SlotFlag.DIRTY_LOG);
+            MemorySlot slot = vm.memory().add(0, ram, SlotFlag.DIRTY_LOG);
             slot.close();
             kernel.refuse(-1, null);
             assertThatThrownBy(slot::dirtyPages).isInstanceOf(IllegalStateException.class)
@@ -107,7 +107,7 @@ abstract class SlotContract {
     @Test
     void theGuestDoesNotWriteToReadOnlyMemory() {
         try (HostMemory rom = HostMemory.allocate(kernel, 2 * PAGE);
-                MemorySlot slot = vm.addMemory(0, rom, SlotFlag.READ_ONLY, SlotFlag.DIRTY_LOG)) {
+                MemorySlot slot = vm.memory().add(0, rom, SlotFlag.READ_ONLY, SlotFlag.DIRTY_LOG)) {
             guestWrites(0x123);
             assertThat(at(rom, 0x123)).isZero();
             assertThat(slot.dirtyPages()).isEqualTo(pages());
@@ -118,7 +118,7 @@ abstract class SlotContract {
     void aMemfdIsSharedWithWhoeverHasItsFile() {
         HostMemory ram = HostMemory.of(kernel, 4 * PAGE).memfd("guest").allocate();
         assertThat(ram).hasToString("host memory of 0x4000 bytes, memfd guest");
-        MemorySlot slot = vm.addMemory(0, ram);
+        MemorySlot slot = vm.memory().add(0, ram);
         guestWrites(0x1234);
         int fd = ram.file().orElseThrow().number();
         int copy = kernel.dup(fd);

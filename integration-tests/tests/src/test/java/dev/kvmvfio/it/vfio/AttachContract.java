@@ -240,7 +240,7 @@ abstract class AttachContract {
             KvmVfioDevice kvmVfio = KvmVfioDevice.create(vm);
             GuestDevice device = openByHand(by, kvmVfio, owners);
             RegionMapping bar = device.region(Region.BAR0).map();
-            MemorySlot slot = vm.addMemory(1 << 28, bar);
+            MemorySlot slot = vm.memory().add(1 << 28, bar);
             EventFd eventFd = EventFd.create(kernel);
             device.interrupt(Interrupt.MSI).enable(eventFd);
             owners.addAll(List.of(kvmVfio, device, vm, bar));

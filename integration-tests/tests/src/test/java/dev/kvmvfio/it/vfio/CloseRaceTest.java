@@ -46,7 +46,7 @@ class CloseRaceTest {
         Kvm kvm = Kvm.open(mock);
         Vm vm = kvm.createVm();
         KvmVfioDevice kvmVfio = KvmVfioDevice.create(vm);
-        List<Handle> handles = new ArrayList<>(List.of(kvm, vm, kvmVfio, vm.addMemory(0, memory)));
+        List<Handle> handles = new ArrayList<>(List.of(kvm, vm, kvmVfio, vm.memory().add(0, memory)));
         VfioDevice device;
         if (by == VfioInterface.CDEV) {
             Iommufd iommufd = Iommufd.open(mock);
@@ -66,7 +66,7 @@ class CloseRaceTest {
         }
         RegionMapping bar = device.region(Region.BAR0).map();
         device.interrupt(Interrupt.MSI).enable(eventFd);
-        handles.addAll(List.of(bar, vm.addMemory(1 << 28, bar), memory, eventFd));
+        handles.addAll(List.of(bar, vm.memory().add(1 << 28, bar), memory, eventFd));
         return handles;
     }
 

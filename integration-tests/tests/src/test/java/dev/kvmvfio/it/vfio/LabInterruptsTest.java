@@ -51,7 +51,7 @@ class LabInterruptsTest {
     }
 
     private Vcpu guest() {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         return Chips.withLapic(vm.createVcpu(0));
     }
 

@@ -286,10 +286,10 @@ abstract class MemoryContract {
         assertThat(bar.contains(BAR - 1)).isFalse();
         assertThatThrownBy(() -> memory.add(BAR, ram)).hasMessageContaining("EEXIST");
         HostMemory page = HostMemory.allocate(kernel, PAGE);
-        vm.addMemory(BAR + 2 * PAGE, page).close();
+        vm.memory().add(BAR + 2 * PAGE, page).close();
         assertThatThrownBy(() -> bar.place(BAR + PAGE)).isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("no multiple of the size");
-        MemorySlot inTheWay = vm.addMemory(2 * BAR + 3 * PAGE, page);
+        MemorySlot inTheWay = vm.memory().add(2 * BAR + 3 * PAGE, page);
         assertThatThrownBy(() -> bar.place(2 * BAR)).hasMessageContaining("EEXIST");
         assertThat(bar.address()).hasValue(BAR);
         inTheWay.close();

@@ -91,7 +91,7 @@ class MockInterruptsTest {
 
     @Test
     void theLineInterruptsAgainOnlyWhenTheGuestIsDone() {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         device.connectIntx(GSI);
         endpoint.raiseIntx();
         assertThat(guest.interrupts(GSI)).isEqualTo(1);
@@ -106,7 +106,7 @@ class MockInterruptsTest {
 
     @Test
     void aClosedLineInterruptsNobodyAndCanBeConnectedElsewhere() {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         device.connectIntx(GSI).close();
         endpoint.raiseIntx();
         assertThat(guest.interrupts(GSI)).isZero();
@@ -117,7 +117,7 @@ class MockInterruptsTest {
 
     @Test
     void allVectorsAreEnabledInOneCall() {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         mock.clearTrace();
         connectMsiX();
         assertThat(mock.trace().stream().map(Object::toString).filter(call -> call.contains("SET_IRQS"))).hasSize(1);
@@ -125,7 +125,7 @@ class MockInterruptsTest {
 
     @Test
     void eachVectorComesByItsOwnRoute() {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         MsiVectors vectors = connectMsiX();
         IntStream.range(0, VECTORS).forEach(i -> vectors.program(i, APIC, 0x40 + i));
         IntStream.range(0, VECTORS).forEach(i -> IntStream.rangeClosed(0, i).forEach(_ -> endpoint.sendMessage(i)));
@@ -136,7 +136,7 @@ class MockInterruptsTest {
 
     @Test
     void whatComesBeforeTheMessageIsProgrammedWaits() {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         MsiVectors vectors = connectMsiX();
         endpoint.sendMessage(2);
         endpoint.sendMessage(2);
@@ -149,7 +149,7 @@ class MockInterruptsTest {
 
     @Test
     void whatComesWhileAVectorIsMaskedWaits() {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         MsiVectors vectors = connectMsiX();
         vectors.program(0, APIC, 0x41);
         vectors.mask(0);
@@ -172,7 +172,7 @@ class MockInterruptsTest {
 
     @Test
     void aVectorCanBeMaskedBeforeItIsProgrammed() {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         MsiVectors vectors = connectMsiX();
         vectors.mask(0);
         vectors.program(0, APIC, 0x41);
@@ -184,7 +184,7 @@ class MockInterruptsTest {
 
     @Test
     void aProgrammedVectorKeepsItsRouteWhenItChanges() {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         MsiVectors vectors = connectMsiX();
         vectors.program(0, APIC, 0x41);
         mock.clearTrace();
@@ -212,7 +212,8 @@ class MockInterruptsTest {
     @Test
     void aKernelWithoutChipsSaysWhatToDo() {
         mock.failCall("KVM_CREATE_IRQCHIP", 1, Errno.ENOTTY);
-        assertRefused(Errno.ENOTTY, "built without CONFIG_KVM_IOAPIC: call createSplitIrqchip", vm::createIrqchip);
+        assertRefused(Errno.ENOTTY, "built without CONFIG_KVM_IOAPIC: call createSplitIrqchip",
+                vm.interrupts()::createIrqchip);
     }
 
     @Test
@@ -224,7 +225,7 @@ class MockInterruptsTest {
 
     @Test
     void anInterruptIsConnectedOnceAndOneKindAtATime() {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         IntxLine line = device.connectIntx(GSI);
         assertThatThrownBy(() -> device.connectIntx(GSI)).isInstanceOf(IllegalStateException.class)
                 .hasMessageContaining("is enabled already");
@@ -238,7 +239,7 @@ class MockInterruptsTest {
 
     @Test
     void moreVectorsThanThereAreAreRefused() {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         for (int vectors : List.of(-1, 0, VECTORS + 1)) {
             assertThatThrownBy(() -> device.connectMsix(vectors))
                     .isInstanceOf(IllegalArgumentException.class)
@@ -259,7 +260,7 @@ class MockInterruptsTest {
         List<String> before = mock.leaks();
         attached.close();
         Vm another = kvm.createVm();
-        another.createIrqchip();
+        another.interrupts().createIrqchip();
         attach(another);
         MsiVectors vectors = connectMsiX();
         vectors.program(0, APIC, 0x41);
@@ -276,7 +277,7 @@ class MockInterruptsTest {
 
     @Test
     void aDeviceThatIsQuiescedIsDisconnected() {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         IntxLine line = device.connectIntx(GSI);
         Lifecycle.quiesce(device);
         assertThat(line.isOpen()).isFalse();
@@ -314,7 +315,7 @@ class MockInterruptsTest {
     @ParameterizedTest
     @EnumSource
     void everyFailingCallOfAConnectUndoesTheOthers(Connection connection) {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         connection.connect(device).close();
         List<String> before = mock.leaks();
         kernel.refuse(-1, null);
@@ -334,7 +335,7 @@ class MockInterruptsTest {
     @ParameterizedTest
     @EnumSource
     void everyFailingCallOfACloseStillGivesEverythingBack(Connection connection) {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         List<String> before = mock.leaks();
         kernel.refuse(-1, null);
         Handle whole = connection.connect(device);
@@ -355,13 +356,13 @@ class MockInterruptsTest {
 
     @Test
     void routesReuseTheLowestFreeGsi() {
-        vm.createIrqchip();
-        MsiRoute first = vm.gsiRoutes().addMsi(APIC, 1);
-        MsiRoute second = vm.gsiRoutes().addMsi(APIC, 2);
+        vm.interrupts().createIrqchip();
+        MsiRoute first = vm.interrupts().routes().addMsi(APIC, 1);
+        MsiRoute second = vm.interrupts().routes().addMsi(APIC, 2);
         assertThat(List.of(first.gsi(), second.gsi())).containsExactly(FIRST_MESSAGE, FIRST_MESSAGE + 1);
         first.close();
         first.close();
-        assertThat(vm.gsiRoutes().addMsi(APIC, 3).gsi()).isEqualTo(FIRST_MESSAGE);
+        assertThat(vm.interrupts().routes().addMsi(APIC, 3).gsi()).isEqualTo(FIRST_MESSAGE);
         assertThatThrownBy(() -> first.update(APIC, 4)).isInstanceOf(IllegalStateException.class)
                 .hasMessageEndingWith("is closed");
         assertThat(second).hasToString("GSI 25, message 0x2 to address 0xfee00000");
@@ -370,8 +371,8 @@ class MockInterruptsTest {
     /** A guest often writes to a vector what is there already, and the call replaces the whole table. */
     @Test
     void aMessageThatStaysTheSameIsNotSetAgain() {
-        vm.createIrqchip();
-        MsiRoute route = vm.gsiRoutes().addMsi(APIC, 1);
+        vm.interrupts().createIrqchip();
+        MsiRoute route = vm.interrupts().routes().addMsi(APIC, 1);
         kernel.refuse(-1, null);
         route.update(APIC, 1);
         assertThat(kernel.calls()).isEmpty();
@@ -381,10 +382,10 @@ class MockInterruptsTest {
 
     @Test
     void aRefusedRouteChangesNothing() {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         kernel.refuse(0, Errno.ENOMEM);
-        assertRefused(Errno.ENOMEM, "KVM_SET_GSI_ROUTING on VM", () -> vm.gsiRoutes().addMsi(APIC, 1));
-        MsiRoute route = vm.gsiRoutes().addMsi(APIC, 1);
+        assertRefused(Errno.ENOMEM, "KVM_SET_GSI_ROUTING on VM", () -> vm.interrupts().routes().addMsi(APIC, 1));
+        MsiRoute route = vm.interrupts().routes().addMsi(APIC, 1);
         assertThat(route.gsi()).isEqualTo(FIRST_MESSAGE);
         kernel.refuse(0, Errno.ENOMEM);
         assertRefused(Errno.ENOMEM, "GSI 24", () -> route.update(APIC + 0x1000, 2));
@@ -403,7 +404,7 @@ class MockInterruptsTest {
     @Test
     void aFullTableIsToldBeforeTheKernelIsAsked() {
         Vm full = createVmWithRoutes(64);
-        full.createIrqchip();
+        full.interrupts().createIrqchip();
         fill(full, 64 - 40);
     }
 
@@ -412,49 +413,52 @@ class MockInterruptsTest {
         Vm split = createVmWithRoutes(64);
         split.x86().createSplitIrqchip(24);
         for (int pin = 0; pin < 24; pin++) {
-            assertThat(split.gsiRoutes().addPin(pin, APIC, pin).gsi()).isEqualTo(pin);
+            assertThat(split.interrupts().routes().addPin(pin, APIC, pin).gsi()).isEqualTo(pin);
         }
         fill(split, 64 - 24);
     }
 
     private void fill(Vm filled, int messages) {
-        List<MsiRoute> routes = IntStream.range(0, messages).mapToObj(i -> filled.gsiRoutes().addMsi(APIC, i)).toList();
+        List<MsiRoute> routes = IntStream.range(0, messages).mapToObj(i -> filled.interrupts().routes().addMsi(APIC, i))
+                .toList();
         kernel.refuse(-1, null);
-        assertThatThrownBy(() -> filled.gsiRoutes().addMsi(APIC, 0)).isInstanceOf(HostException.class)
+        assertThatThrownBy(() -> filled.interrupts().routes().addMsi(APIC, 0)).isInstanceOf(HostException.class)
                 .hasMessageContaining("all 64 interrupt routes of VM")
                 .hasMessageContaining("(KVM_CAP_IRQ_ROUTING). Close routes that are not needed");
         assertThat(kernel.calls()).isEmpty();
         routes.get(7).close();
-        assertThat(filled.gsiRoutes().addMsi(APIC, 0).gsi()).isEqualTo(routes.get(7).gsi());
+        assertThat(filled.interrupts().routes().addMsi(APIC, 0).gsi()).isEqualTo(routes.get(7).gsi());
     }
 
     @Test
     void onlyPinsOfTheProgramsOwnIoApicAreRouted() {
-        vm.createIrqchip();
-        assertThatThrownBy(() -> vm.gsiRoutes().addPin(0, APIC, 0)).isInstanceOf(IllegalStateException.class)
+        vm.interrupts().createIrqchip();
+        assertThatThrownBy(() -> vm.interrupts().routes().addPin(0, APIC, 0)).isInstanceOf(IllegalStateException.class)
                 .hasMessageContaining("is the kernel's");
         Vm split = kvm.createVm();
         split.x86().createSplitIrqchip(24);
-        split.gsiRoutes().addPin(3, APIC, 0x31);
-        assertThatThrownBy(() -> split.gsiRoutes().addPin(3, APIC, 0x31)).isInstanceOf(IllegalStateException.class)
+        split.interrupts().routes().addPin(3, APIC, 0x31);
+        assertThatThrownBy(() -> split.interrupts().routes().addPin(3, APIC, 0x31))
+                .isInstanceOf(IllegalStateException.class)
                 .hasMessageContaining("has a route already: GSI 3, message 0x31");
-        assertThatThrownBy(() -> split.gsiRoutes().addPin(24, APIC, 0)).isInstanceOf(IllegalArgumentException.class)
+        assertThatThrownBy(() -> split.interrupts().routes().addPin(24, APIC, 0))
+                .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("pin 24 is beyond the 24");
-        split.setIrqLine(3, true);
+        split.interrupts().setLine(3, true);
         assertThat(mock.guest(split.fd().number()).interrupts(3)).isEqualTo(1);
     }
 
     /** Otherwise the next message with its GSI would be another device's. */
     @Test
     void aRouteClosesItsIrqFdFirst() {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         try (EventFd eventFd = EventFd.create(kernel); EventFd other = EventFd.create(kernel)) {
-            MsiRoute route = vm.gsiRoutes().addMsi(APIC, 1);
-            Handle irqFd = vm.addIrqFd(eventFd, route.gsi());
+            MsiRoute route = vm.interrupts().routes().addMsi(APIC, 1);
+            Handle irqFd = vm.interrupts().addIrqFd(eventFd, route.gsi());
             route.close();
             assertThat(irqFd.isOpen()).isFalse();
-            MsiRoute next = vm.gsiRoutes().addMsi(APIC, 2);
-            vm.addIrqFd(other, next.gsi());
+            MsiRoute next = vm.interrupts().routes().addMsi(APIC, 2);
+            vm.interrupts().addIrqFd(other, next.gsi());
             eventFd.signal();
             assertThat(guest.interrupts(next.gsi())).isZero();
         }
@@ -462,14 +466,15 @@ class MockInterruptsTest {
 
     @Test
     void anEventFdInterruptsOnce() {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         try (EventFd eventFd = EventFd.create(kernel)) {
-            Handle irqFd = vm.addIrqFd(eventFd, 5);
-            assertRefused(Errno.EBUSY, "This eventfd interrupts a guest already", () -> vm.addIrqFd(eventFd, 6));
-            assertThatThrownBy(() -> vm.addIrqFd(eventFd, -1)).isInstanceOf(IllegalArgumentException.class)
+            Handle irqFd = vm.interrupts().addIrqFd(eventFd, 5);
+            assertRefused(Errno.EBUSY, "This eventfd interrupts a guest already",
+                    () -> vm.interrupts().addIrqFd(eventFd, 6));
+            assertThatThrownBy(() -> vm.interrupts().addIrqFd(eventFd, -1)).isInstanceOf(IllegalArgumentException.class)
                     .hasMessage("GSI -1 is negative");
             irqFd.close();
-            vm.addIrqFd(eventFd, 6);
+            vm.interrupts().addIrqFd(eventFd, 6);
             eventFd.signal();
             assertThat(guest.interrupts(6)).isEqualTo(1);
             assertThat(guest.interrupts(5)).isZero();
@@ -478,16 +483,16 @@ class MockInterruptsTest {
 
     @Test
     void aClosedEventFdTakesItsIrqFdAlong() {
-        vm.createIrqchip();
+        vm.interrupts().createIrqchip();
         EventFd trigger = EventFd.create(kernel);
         EventFd resample = EventFd.create(kernel);
-        Handle irqFd = vm.addIrqFd(trigger, 5, resample);
+        Handle irqFd = vm.interrupts().addIrqFd(trigger, 5, resample);
         resample.close();
         assertThat(irqFd.isOpen()).isFalse();
         trigger.signal();
         assertThat(trigger.take()).as("nobody takes it before").isEqualTo(1);
         trigger.close();
-        assertThatThrownBy(() -> vm.addIrqFd(trigger, 5)).isInstanceOf(IllegalStateException.class)
+        assertThatThrownBy(() -> vm.interrupts().addIrqFd(trigger, 5)).isInstanceOf(IllegalStateException.class)
                 .hasMessageEndingWith("is closed");
     }
 
@@ -537,21 +542,23 @@ class MockInterruptsTest {
     void irqchipsAreMadeOnceAndFirst(KernelProfile profile) {
         try (MockKernel other = MockKernel.host(profile).start(); Kvm otherKvm = Kvm.open(other)) {
             Vm full = otherKvm.createVm();
-            assertRefused(Errno.ENXIO, "call createIrqchip first", () -> full.setIrqLine(1, true));
-            assertRefused(Errno.EINVAL, "call createIrqchip first", () -> full.signalMsi(APIC, 1));
-            full.createIrqchip();
+            assertRefused(Errno.ENXIO, "call createIrqchip first", () -> full.interrupts().setLine(1, true));
+            assertRefused(Errno.EINVAL, "call createIrqchip first", () -> full.interrupts().signalMsi(APIC, 1));
+            full.interrupts().createIrqchip();
             full.x86().createPit();
             assertRefused(Errno.EEXIST, "This VM has one already", full.x86()::createPit);
-            assertRefused(Errno.EEXIST, "It can be made once, and before the first vCPU", full::createIrqchip);
+            assertRefused(Errno.EEXIST, "It can be made once, and before the first vCPU",
+                    full.interrupts()::createIrqchip);
             assertRefused(Errno.EEXIST, "It can be made once", () -> full.x86().createSplitIrqchip(24));
-            assertRefused(Errno.EPERM, "The VM has no vCPU that could take it", () -> full.signalMsi(APIC, 1));
-            full.setIrqLine(1, true);
-            full.setIrqLine(1, false);
+            assertRefused(Errno.EPERM, "The VM has no vCPU that could take it",
+                    () -> full.interrupts().signalMsi(APIC, 1));
+            full.interrupts().setLine(1, true);
+            full.interrupts().setLine(1, false);
             full.createVcpu(0);
-            assertThat(full.signalMsi(APIC, 1)).as("its local APIC is off").isZero();
+            assertThat(full.interrupts().signalMsi(APIC, 1)).as("its local APIC is off").isZero();
             Vm late = otherKvm.createVm();
             late.createVcpu(0);
-            assertRefused(Errno.EINVAL, "before the first vCPU", late::createIrqchip);
+            assertRefused(Errno.EINVAL, "before the first vCPU", late.interrupts()::createIrqchip);
             assertRefused(Errno.EINVAL, "{cap=KVM_CAP_SPLIT_IRQCHIP, pins=4097}: EINVAL (Invalid argument). "
                     + "There can be 0 to 4096 pins", () -> late.x86().createSplitIrqchip(4097));
         }
