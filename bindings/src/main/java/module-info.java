@@ -5,5 +5,7 @@ module dev.kvmvfio.bindings {
     exports dev.kvmvfio.bindings.kvm.aarch64;
     exports dev.kvmvfio.bindings.kvm.x86_64;
     exports dev.kvmvfio.bindings.system;
+    exports dev.kvmvfio.bindings.system.aarch64;
+    exports dev.kvmvfio.bindings.system.x86_64;
     exports dev.kvmvfio.bindings.vfio;
 }

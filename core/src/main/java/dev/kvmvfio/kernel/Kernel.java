@@ -18,9 +18,15 @@ import java.util.List;
  * <p>{@link #linux()} is the running Linux; {@code dev.kvmvfio.mock.MockKernel} is a model of one. A program may put a
  * kernel of its own behind this interface, for example one that watches or refuses calls.
  *
+ * <p>The interface grows, and a kernel that was written before must go on working: a method that came later has a default
+ * which answers {@code -ENOSYS}. What needs it does without then, or throws a {@link KernelException} that names it.
+ *
  * <p><b>Thread-safety:</b> an implementation must allow any call from any thread at any time, as Linux does.
  */
 public interface Kernel {
+    /** How many bytes {@link #epollWait} writes for each file that is ready. */
+    int EPOLL_EVENT_SIZE = 16;
+
     /**
      * The running Linux.
      *
@@ -94,6 +100,36 @@ public interface Kernel {
     long mmap(long length, int protection, int flags, int fd, long offset);
 
     /**
+     * {@code mmap(2)} at an address that the program chooses: with {@code MAP_FIXED_NOREPLACE} where nothing is, with
+     * {@code MAP_FIXED} in place of what is there, which the program has reserved before. Without either, the address is
+     * a wish. Linux before 4.17 takes {@code MAP_FIXED_NOREPLACE} for a wish too: compare the address.
+     *
+     * @param address of the first byte
+     * @param length in bytes
+     * @param protection the {@code PROT_} bits
+     * @param flags the {@code MAP_} bits
+     * @param fd the file to map, or -1 with {@code MAP_ANONYMOUS}
+     * @param offset into the file, in bytes
+     * @return the address, or a negative errno; {@code EEXIST} when something is there
+     */
+    default long mmap(long address, long length, int protection, int flags, int fd, long offset) {
+        return -system_h.ENOSYS();
+    }
+
+    /**
+     * {@code madvise(2)}: how memory will be used. {@code MADV_POPULATE_WRITE} (Linux 5.14) allocates all of it now, and
+     * says when there is not enough.
+     *
+     * @param address of the first byte, a multiple of the page size
+     * @param length in bytes
+     * @param advice a {@code MADV_} number
+     * @return 0 or a negative errno
+     */
+    default int madvise(long address, long length, int advice) {
+        return -system_h.ENOSYS();
+    }
+
+    /**
      * {@code munmap(2)}.
      *
      * @param address as {@link #mmap} returned it
@@ -149,6 +185,102 @@ public interface Kernel {
      * @return the {@code POLL} bits that are set, 0 when the time is over, or a negative errno
      */
     int poll(int fd, int events, int timeoutMillis);
+
+    /**
+     * {@code epoll_create1(2)}: a file that waits for many others.
+     *
+     * @param flags the {@code EPOLL_} bits
+     * @return a file descriptor number or a negative errno
+     */
+    default int epollCreate(int flags) {
+        return -system_h.ENOSYS();
+    }
+
+    /**
+     * {@code epoll_ctl(2)}: adds a file to those that are waited for, changes what of it is waited for, or removes it.
+     *
+     * @param epoll the number that {@link #epollCreate} returned
+     * @param operation an {@code EPOLL_CTL_} number
+     * @param fd the file to wait for
+     * @param events the {@code EPOLL} bits to wait for
+     * @param data what {@link #epollWait} tells when the file is ready
+     * @return 0 or a negative errno
+     */
+    default int epollControl(int epoll, int operation, int fd, int events, long data) {
+        return -system_h.ENOSYS();
+    }
+
+    /**
+     * {@code epoll_wait(2)}. Each file that is ready takes {@value #EPOLL_EVENT_SIZE} bytes of the buffer: its
+     * {@code EPOLL} bits, an int, and its data, a long at offset 8. This is the kernel's own layout on every
+     * architecture but x86-64, where it has no gap; here it is the same on all.
+     *
+     * @param epoll the number that {@link #epollCreate} returned
+     * @param events native memory for as many files as shall be told at once
+     * @param timeoutMillis how long to wait; 0 not at all, -1 for ever
+     * @return how many files are ready, 0 when the time is over, or a negative errno
+     */
+    default int epollWait(int epoll, MemorySegment events, int timeoutMillis) {
+        return -system_h.ENOSYS();
+    }
+
+    /**
+     * {@code socket(2)} and {@code connect(2)}: a connection to a Unix stream socket, close-on-exec.
+     *
+     * @param path the socket's absolute path, of at most 107 bytes
+     * @return a file descriptor number or a negative errno; {@code ENAMETOOLONG} for a longer path
+     */
+    default int connect(String path) {
+        return -system_h.ENOSYS();
+    }
+
+    /**
+     * {@code socket(2)}, {@code bind(2)} and {@code listen(2)}: a Unix stream socket that others can connect to,
+     * close-on-exec.
+     *
+     * @param path the socket's absolute path, of at most 107 bytes; who may connect is what its folder's permissions and
+     *        the process's umask say
+     * @return a file descriptor number or a negative errno; {@code EADDRINUSE} when something of that name is there,
+     *         {@code ENAMETOOLONG} for a longer path
+     */
+    default int listen(String path) {
+        return -system_h.ENOSYS();
+    }
+
+    /**
+     * {@code accept4(2)}: waits for the next connection to a socket.
+     *
+     * @param fd the number that {@link #listen} returned, or that this process was given
+     * @return the number of the connection, close-on-exec, or a negative errno
+     */
+    default int accept(int fd) {
+        return -system_h.ENOSYS();
+    }
+
+    /**
+     * {@code sendmsg(2)} over a Unix socket, with open files ({@code SCM_RIGHTS}). It raises no {@code SIGPIPE}.
+     *
+     * @param fd the connection
+     * @param bytes native memory to send, at least one byte when there are files
+     * @param files the numbers of the files that the receiver shall have too, at most 253
+     * @return the number of bytes sent, or a negative errno
+     */
+    default long sendmsg(int fd, MemorySegment bytes, int[] files) {
+        return -system_h.ENOSYS();
+    }
+
+    /**
+     * {@code recvmsg(2)} over a Unix socket, with open files ({@code SCM_RIGHTS}), which are close-on-exec. The kernel
+     * gives back those that there is no room for.
+     *
+     * @param fd the connection
+     * @param bytes native memory to fill
+     * @param files receives the numbers of the files, -1 where there is none
+     * @return the number of bytes received, 0 at the end, or a negative errno
+     */
+    default long recvmsg(int fd, MemorySegment bytes, int[] files) {
+        return -system_h.ENOSYS();
+    }
 
     /**
      * {@code eventfd(2)}.
@@ -227,6 +359,31 @@ public interface Kernel {
      *         handler of its own for the signal
      */
     int interrupt(int threadId);
+
+    /**
+     * {@code tgkill(2)} with a signal that the program chooses, as {@link #interrupt(int)} otherwise.
+     *
+     * @param threadId as {@link #threadId()} returned it on that thread
+     * @param signal the number of a signal that nothing else in this process uses
+     * @return 0 or a negative errno; {@code ESRCH} when there is no such thread, {@code EBUSY} when the signal has a
+     *         handler, {@code EINVAL} when it can have none
+     */
+    default int interrupt(int threadId, int signal) {
+        return -system_h.ENOSYS();
+    }
+
+    /**
+     * {@code statx(2)} of an open file: which file it is.
+     *
+     * @param fd the file descriptor number
+     * @param status native memory of a {@code struct statx}, of which the basic members are filled: {@code stx_mode},
+     *        {@code stx_ino} with {@code stx_dev_major} and {@code stx_dev_minor}, {@code stx_rdev_major} and
+     *        {@code stx_rdev_minor} of a device node, and so on
+     * @return 0 or a negative errno
+     */
+    default int fstat(int fd, MemorySegment status) {
+        return -system_h.ENOSYS();
+    }
 
     /**
      * {@code stat(2)}: which device a node stands for.

@@ -4,9 +4,12 @@ import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
+import dev.kvmvfio.bindings.system.aarch64.system_aarch64_h;
 import dev.kvmvfio.bindings.system.pollfd;
 import dev.kvmvfio.bindings.system.rlimit64;
+import dev.kvmvfio.bindings.system.sockaddr_un;
 import dev.kvmvfio.bindings.system.system_h;
+import dev.kvmvfio.bindings.system.x86_64.system_x86_64_h;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -16,6 +19,7 @@ import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
+import java.lang.ref.Reference;
 import java.nio.ByteOrder;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.AccessMode;
@@ -27,6 +31,8 @@ import java.nio.file.NotDirectoryException;
 import java.nio.file.NotLinkException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 
 /**
  * Linux through libc's functions. Each function's handle is linked on its first use, because linking costs
@@ -39,6 +45,8 @@ final class LinuxKernel implements Kernel {
     /** A successful call leaves the old value here, so it is read only after a failure. */
     private static final ThreadLocal<MemorySegment> STATE = ThreadLocal
             .withInitial(() -> Arena.ofAuto().allocate(ERRNO));
+
+    private static final boolean IS_X86_64 = System.getProperty("os.arch").equals("amd64");
 
     private LinuxKernel() {
     }
@@ -166,10 +174,30 @@ final class LinuxKernel implements Kernel {
 
     @Override
     public long mmap(long length, int protection, int flags, int fd, long offset) {
+        return mmap(0, length, protection, flags, fd, offset);
+    }
+
+    @Override
+    public long mmap(long address, long length, int protection, int flags, int fd, long offset) {
         MemorySegment state = STATE.get();
         try {
-            long address = (long) Mmap.HANDLE.invokeExact(state, 0L, length, protection, flags, fd, offset);
-            return address == -1 ? -errno(state) : address;
+            long result = (long) Mmap.HANDLE.invokeExact(state, address, length, protection, flags, fd, offset);
+            return result == -1 ? -errno(state) : result;
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    private static final class Madvise {
+        static final MethodHandle HANDLE = link("madvise", 3, JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT);
+    }
+
+    @Override
+    public int madvise(long address, long length, int advice) {
+        MemorySegment state = STATE.get();
+        try {
+            int result = (int) Madvise.HANDLE.invokeExact(state, address, length, advice);
+            return result < 0 ? -errno(state) : result;
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -268,6 +296,202 @@ final class LinuxKernel implements Kernel {
         }
     }
 
+    private static final class EpollCreate {
+        static final MethodHandle HANDLE = link("epoll_create1", 1, JAVA_INT, JAVA_INT);
+    }
+
+    @Override
+    public int epollCreate(int flags) {
+        MemorySegment state = STATE.get();
+        try {
+            int result = (int) EpollCreate.HANDLE.invokeExact(state, flags);
+            return result < 0 ? -errno(state) : result;
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    private static final class EpollControl {
+        static final MethodHandle HANDLE = link("epoll_ctl", 4, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS);
+    }
+
+    @Override
+    public int epollControl(int epoll, int operation, int fd, int events, long data) {
+        MemorySegment state = STATE.get();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment event = arena.allocate(EPOLL_EVENT_SIZE, Long.BYTES);
+            event.set(JAVA_INT, 0, events);
+            event.set(EpollEvent.DATA, EpollEvent.DATA_OFFSET, data);
+            int result = (int) EpollControl.HANDLE.invokeExact(state, epoll, operation, fd, event);
+            return result < 0 ? -errno(state) : result;
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    /** The kernel's {@code struct epoll_event}, which has no gap before its data on x86-64. */
+    private static final class EpollEvent {
+        static final ValueLayout.OfLong DATA = ValueLayout.JAVA_LONG_UNALIGNED;
+        static final long DATA_OFFSET = IS_X86_64 ? Integer.BYTES : Long.BYTES;
+        static final long SIZE = DATA_OFFSET + Long.BYTES;
+
+        /** Moves them apart, the last one first, so that each has the size that the seam promises. */
+        static void spread(MemorySegment events, int count) {
+            for (int i = count - 1; i >= 0; i--) {
+                int bits = events.get(ValueLayout.JAVA_INT_UNALIGNED, i * SIZE);
+                long data = events.get(DATA, i * SIZE + DATA_OFFSET);
+                events.set(ValueLayout.JAVA_INT_UNALIGNED, (long) i * EPOLL_EVENT_SIZE, bits);
+                events.set(DATA, (long) i * EPOLL_EVENT_SIZE + Long.BYTES, data);
+            }
+        }
+    }
+
+    private static final class EpollWait {
+        static final MethodHandle HANDLE = link("epoll_wait", 4, JAVA_INT, JAVA_INT, ADDRESS, JAVA_INT, JAVA_INT);
+    }
+
+    @Override
+    public int epollWait(int epoll, MemorySegment events, int timeoutMillis) {
+        MemorySegment state = STATE.get();
+        int most = (int) Math.min(events.byteSize() / EPOLL_EVENT_SIZE, Integer.MAX_VALUE);
+        try {
+            int result = (int) EpollWait.HANDLE.invokeExact(state, epoll, events, most, timeoutMillis);
+            if (result < 0) {
+                return -errno(state);
+            }
+            EpollEvent.spread(events, result);
+            return result;
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    private static final class Socket {
+        static final MethodHandle HANDLE = link("socket", 3, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT);
+    }
+
+    private static int socket() {
+        MemorySegment state = STATE.get();
+        try {
+            int result = (int) Socket.HANDLE.invokeExact(state, UnixSocket.AF_UNIX, UnixSocket.STREAM_CLOEXEC, 0);
+            return result < 0 ? -errno(state) : result;
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    private static final class Connect {
+        static final MethodHandle HANDLE = link("connect", 3, JAVA_INT, JAVA_INT, ADDRESS, JAVA_INT);
+    }
+
+    @Override
+    public int connect(String path) {
+        return named(path, (socket, address) -> {
+            MemorySegment state = STATE.get();
+            int result = (int) Connect.HANDLE.invokeExact(state, socket, address, (int) address.byteSize());
+            return result < 0 ? -errno(state) : result;
+        });
+    }
+
+    private static final class Bind {
+        static final MethodHandle HANDLE = link("bind", 3, JAVA_INT, JAVA_INT, ADDRESS, JAVA_INT);
+    }
+
+    private static final class Listen {
+        static final MethodHandle HANDLE = link("listen", 2, JAVA_INT, JAVA_INT, JAVA_INT);
+    }
+
+    @Override
+    public int listen(String path) {
+        return named(path, (socket, address) -> {
+            MemorySegment state = STATE.get();
+            int result = (int) Bind.HANDLE.invokeExact(state, socket, address, (int) address.byteSize());
+            if (result == 0) {
+                result = (int) Listen.HANDLE.invokeExact(state, socket, UnixSocket.BACKLOG);
+            }
+            return result < 0 ? -errno(state) : result;
+        });
+    }
+
+    /** What gives a new socket its name or its peer. */
+    private interface Naming {
+        int apply(int socket, MemorySegment address) throws Throwable;
+    }
+
+    /** A socket with a name or a peer, or none. */
+    private int named(String path, Naming naming) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment address = UnixSocket.address(arena, path);
+            if (address.byteSize() > sockaddr_un.sizeof()) {
+                return -system_h.ENAMETOOLONG();
+            }
+            int socket = socket();
+            int result = socket < 0 ? socket : naming.apply(socket, address);
+            if (socket >= 0 && result < 0) {
+                close(socket);
+            }
+            return result < 0 ? result : socket;
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    private static final class Accept {
+        static final MethodHandle HANDLE = link("accept4", 4, JAVA_INT, JAVA_INT, ADDRESS, ADDRESS, JAVA_INT);
+    }
+
+    @Override
+    public int accept(int fd) {
+        MemorySegment state = STATE.get();
+        try {
+            int result = (int) Accept.HANDLE.invokeExact(state, fd, MemorySegment.NULL, MemorySegment.NULL,
+                    system_h.O_CLOEXEC());
+            return result < 0 ? -errno(state) : result;
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    private static final class Sendmsg {
+        static final MethodHandle HANDLE = link("sendmsg", 3, JAVA_LONG, JAVA_INT, ADDRESS, JAVA_INT);
+    }
+
+    @Override
+    public long sendmsg(int fd, MemorySegment bytes, int[] files) {
+        MemorySegment state = STATE.get();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment message = UnixSocket.Message.of(arena, bytes, files).header();
+            long result = (long) Sendmsg.HANDLE.invokeExact(state, fd, message, UnixSocket.MSG_NOSIGNAL);
+            return result < 0 ? -errno(state) : result;
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        } finally {
+            Reference.reachabilityFence(bytes);
+        }
+    }
+
+    private static final class Recvmsg {
+        static final MethodHandle HANDLE = link("recvmsg", 3, JAVA_LONG, JAVA_INT, ADDRESS, JAVA_INT);
+    }
+
+    @Override
+    public long recvmsg(int fd, MemorySegment bytes, int[] files) {
+        MemorySegment state = STATE.get();
+        try (Arena arena = Arena.ofConfined()) {
+            UnixSocket.Message message = UnixSocket.Message.of(arena, bytes, files);
+            long result = (long) Recvmsg.HANDLE.invokeExact(state, fd, message.header(), UnixSocket.MSG_CMSG_CLOEXEC);
+            if (result < 0) {
+                return -errno(state);
+            }
+            message.takeFiles(files);
+            return result;
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        } finally {
+            Reference.reachabilityFence(bytes);
+        }
+    }
+
     private static final class EventFdCall {
         static final MethodHandle HANDLE = link("eventfd", 2, JAVA_INT, JAVA_INT, JAVA_INT);
     }
@@ -333,46 +557,71 @@ final class LinuxKernel implements Kernel {
         }
     }
 
+    /** What glibc before 2.30, or musl, has no function for. */
+    private static final class SystemCallNumber {
+        static final long GETTID = IS_X86_64 ? system_x86_64_h.__NR_gettid() : system_aarch64_h.__NR_gettid();
+        static final long TGKILL = IS_X86_64 ? system_x86_64_h.__NR_tgkill() : system_aarch64_h.__NR_tgkill();
+        static final long STATX = IS_X86_64 ? system_x86_64_h.__NR_statx() : system_aarch64_h.__NR_statx();
+    }
+
     private static final class Gettid {
-        static final MethodHandle HANDLE = link("gettid", 0, JAVA_INT);
+        static final MethodHandle HANDLE = link("syscall", 1, JAVA_LONG, JAVA_LONG);
     }
 
     @Override
     public int threadId() {
         try {
-            return (int) Gettid.HANDLE.invokeExact(STATE.get());
+            return (int) (long) Gettid.HANDLE.invokeExact(STATE.get(), SystemCallNumber.GETTID);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
     }
 
     private static final class Tgkill {
-        static final MethodHandle HANDLE = link("tgkill", 3, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT);
+        static final MethodHandle HANDLE = link("syscall", 1, JAVA_LONG, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT);
         static final int PROCESS = (int) ProcessHandle.current().pid();
     }
 
     @Override
     public int interrupt(int threadId) {
-        if (!WakeUp.INSTALLED) {
-            return -system_h.EBUSY();
-        }
+        return interrupt(threadId, WakeUp.DEFAULT_SIGNAL);
+    }
+
+    @Override
+    public int interrupt(int threadId, int signal) {
+        int result = WakeUp.install(signal);
+        return result < 0 ? result : tgkill(threadId, signal);
+    }
+
+    private static int tgkill(int threadId, int signal) {
         MemorySegment state = STATE.get();
         try {
-            int result = (int) Tgkill.HANDLE.invokeExact(state, Tgkill.PROCESS, threadId, WakeUp.SIGNAL);
-            return result < 0 ? -errno(state) : result;
+            long result = (long) Tgkill.HANDLE.invokeExact(state, SystemCallNumber.TGKILL, Tgkill.PROCESS, threadId,
+                    signal);
+            return result < 0 ? -errno(state) : 0;
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
     }
 
-    /** The first real-time signal that libc leaves to programs; the JDK uses none near it. */
+    /** The handlers of signals that wake threads up. */
     private static final class WakeUp {
-        /** What {@code signal(2)} answers up to this number is no handler: {@code SIG_DFL} and {@code SIG_IGN}. */
-        private static final long NO_HANDLER = 1;
-        static final int SIGNAL = number();
-        static final boolean INSTALLED = install();
+        private static final MethodHandle SIGACTION = link("sigaction", 3, JAVA_INT, JAVA_INT, ADDRESS, ADDRESS);
+        private static final MethodHandle SIGNAL = link("signal", 2, JAVA_LONG, JAVA_INT, JAVA_LONG);
+        /** More than any libc's {@code struct sigaction}, which begins with the handler. */
+        private static final long SIGACTION_SIZE = 256;
+        /** What is no handler: {@code SIG_DFL} and {@code SIG_IGN}. */
+        private static final long SIG_IGN = 1;
+        /**
+         * {@code abs(3)} as the handler: it takes an int, as handlers do, touches nothing, and may run at any moment on any
+         * stack.
+         */
+        private static final long NOTHING = Linker.nativeLinker().defaultLookup().find("abs").orElseThrow().address();
+        /** The first real-time signal that libc leaves to programs; the JDK uses none near it. */
+        static final int DEFAULT_SIGNAL = firstRealTimeSignal();
+        private static final Map<Integer, Integer> INSTALLED = new ConcurrentHashMap<>();
 
-        private static int number() {
+        private static int firstRealTimeSignal() {
             try {
                 return (int) link("__libc_current_sigrtmin", 0, JAVA_INT).invokeExact(STATE.get());
             } catch (Throwable thrown) {
@@ -380,23 +629,46 @@ final class LinuxKernel implements Kernel {
             }
         }
 
-        /**
-         * Sets {@code abs(3)} as the handler: it takes an int, as handlers do, touches nothing, and may run at any
-         * moment on any stack.
-         */
-        private static boolean install() {
-            MethodHandle signal = link("signal", 2, JAVA_LONG, JAVA_INT, JAVA_LONG);
-            long nothing = Linker.nativeLinker().defaultLookup().find("abs").orElseThrow().address();
-            try {
-                long before = (long) signal.invokeExact(STATE.get(), SIGNAL, nothing);
-                if (before == nothing || before >= 0 && before <= NO_HANDLER) {
-                    return true;
+        /** Once for each signal: whoever sets a handler later takes the signal from this library. */
+        static int install(int signal) {
+            return INSTALLED.computeIfAbsent(signal, WakeUp::tryInstall);
+        }
+
+        /** Asks first: {@code signal(2)} could not give a handler of {@code sigaction(2)} back as it was. */
+        private static int tryInstall(int signal) {
+            MemorySegment state = STATE.get();
+            try (Arena arena = Arena.ofConfined()) {
+                MemorySegment action = arena.allocate(SIGACTION_SIZE, Long.BYTES);
+                if ((int) SIGACTION.invokeExact(state, signal, MemorySegment.NULL, action) < 0) {
+                    return -errno(state);
                 }
-                long _ = (long) signal.invokeExact(STATE.get(), SIGNAL, before);
-                return false;
+                long handler = action.get(JAVA_LONG, 0);
+                if (handler != NOTHING && (handler < 0 || handler > SIG_IGN)) {
+                    return -system_h.EBUSY();
+                }
+                return (long) SIGNAL.invokeExact(state, signal, NOTHING) == -1 ? -errno(state) : 0;
             } catch (Throwable thrown) {
                 throw unexpected(thrown);
             }
+        }
+    }
+
+    private static final class Statx {
+        static final MethodHandle HANDLE = link("syscall", 1, JAVA_LONG, JAVA_LONG, JAVA_INT, ADDRESS, JAVA_INT,
+                JAVA_INT,
+                ADDRESS);
+        static final MemorySegment NO_PATH = Arena.global().allocateFrom("");
+    }
+
+    @Override
+    public int fstat(int fd, MemorySegment status) {
+        MemorySegment state = STATE.get();
+        try {
+            long result = (long) Statx.HANDLE.invokeExact(state, SystemCallNumber.STATX, fd, Statx.NO_PATH,
+                    system_h.AT_EMPTY_PATH(), system_h.STATX_BASIC_STATS(), status);
+            return result < 0 ? -errno(state) : 0;
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
         }
     }
 

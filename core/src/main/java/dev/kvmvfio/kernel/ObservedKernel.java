@@ -3,6 +3,7 @@ package dev.kvmvfio.kernel;
 import dev.kvmvfio.bindings.kvm.kvm_create_device;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
@@ -163,6 +164,22 @@ public abstract class ObservedKernel implements Kernel {
     }
 
     @Override
+    public final long mmap(long address, long length, int protection, int flags, int fd, long offset) {
+        return call("mmap", fd < 0 ? "" : name(fd),
+                () -> String.format("address=0x%x, length=0x%x, protection=%d, flags=0x%x, offset=0x%x", address,
+                        length,
+                        protection, flags, offset),
+                () -> kernel.mmap(address, length, protection, flags, fd, offset));
+    }
+
+    @Override
+    public final int madvise(long address, long length, int advice) {
+        return (int) call("madvise", "",
+                () -> String.format("address=0x%x, length=0x%x, advice=%d", address, length, advice),
+                () -> kernel.madvise(address, length, advice));
+    }
+
+    @Override
     public final int munmap(long address, long length) {
         return (int) call("munmap", "", () -> String.format("address=0x%x, length=0x%x", address, length),
                 () -> kernel.munmap(address, length));
@@ -201,6 +218,66 @@ public abstract class ObservedKernel implements Kernel {
         return (int) call("poll", fd < 0 ? "" : name(fd),
                 () -> String.format("events=0x%x, timeout=%d ms", events, timeoutMillis),
                 () -> kernel.poll(fd, events, timeoutMillis));
+    }
+
+    @Override
+    public final int epollCreate(int flags) {
+        int fd = (int) call("epoll_create1", "", () -> String.format("0x%x", flags), () -> kernel.epollCreate(flags));
+        return opened(fd, new OpenFile(FileKind.OTHER, "epoll"));
+    }
+
+    @Override
+    public final int epollControl(int epoll, int operation, int fd, int events, long data) {
+        String file = name(fd);
+        return (int) call("epoll_ctl", name(epoll),
+                () -> String.format("operation=%d, %s, events=0x%x, data=0x%x", operation, file, events, data),
+                () -> kernel.epollControl(epoll, operation, fd, events, data));
+    }
+
+    @Override
+    public final int epollWait(int epoll, MemorySegment events, int timeoutMillis) {
+        return (int) call("epoll_wait", name(epoll),
+                () -> String.format("files=%d, timeout=%d ms", events.byteSize() / EPOLL_EVENT_SIZE, timeoutMillis),
+                () -> kernel.epollWait(epoll, events, timeoutMillis));
+    }
+
+    @Override
+    public final int connect(String path) {
+        int fd = (int) call("connect", quoted(path), () -> "", () -> kernel.connect(path));
+        return opened(fd, new OpenFile(FileKind.OTHER, "connection to " + path));
+    }
+
+    @Override
+    public final int listen(String path) {
+        int fd = (int) call("listen", quoted(path), () -> "", () -> kernel.listen(path));
+        return opened(fd, new OpenFile(FileKind.OTHER, "socket " + path));
+    }
+
+    @Override
+    public final int accept(int fd) {
+        String socket = name(fd);
+        int accepted = (int) call("accept4", socket, () -> "", () -> kernel.accept(fd));
+        return opened(accepted, new OpenFile(FileKind.OTHER, "connection of " + socket));
+    }
+
+    @Override
+    public final long sendmsg(int fd, MemorySegment bytes, int[] files) {
+        List<String> names = names(files);
+        return call("sendmsg", name(fd), () -> bytes(bytes) + ", files=" + names,
+                () -> kernel.sendmsg(fd, bytes, files));
+    }
+
+    @Override
+    public final long recvmsg(int fd, MemorySegment bytes, int[] files) {
+        SystemCall call = SystemCall.of("recvmsg", name(fd), (returned, _) -> {
+            List<String> received = returned ? names(files) : List.of();
+            return () -> bytes(bytes) + ", files=" + received;
+        });
+        return call(call, () -> kernel.recvmsg(fd, bytes, files));
+    }
+
+    private List<String> names(int[] files) {
+        return Arrays.stream(files).filter(file -> file >= 0).mapToObj(this::name).toList();
     }
 
     @Override
@@ -257,6 +334,17 @@ public abstract class ObservedKernel implements Kernel {
     @Override
     public final int interrupt(int threadId) {
         return (int) call("tgkill", "", () -> "thread=" + threadId, () -> kernel.interrupt(threadId));
+    }
+
+    @Override
+    public final int interrupt(int threadId, int signal) {
+        return (int) call("tgkill", "", () -> "thread=" + threadId + ", signal=" + signal,
+                () -> kernel.interrupt(threadId, signal));
+    }
+
+    @Override
+    public final int fstat(int fd, MemorySegment status) {
+        return (int) call("statx", name(fd), () -> "", () -> kernel.fstat(fd, status));
     }
 
     @Override

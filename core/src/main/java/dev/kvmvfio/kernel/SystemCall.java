@@ -56,6 +56,10 @@ public final class SystemCall {
         return new SystemCall(operation, file, operation, (returned, result) -> text, text, 0);
     }
 
+    static SystemCall of(String operation, String file, Arguments arguments) {
+        return new SystemCall(operation, file, operation, arguments, arguments.capture(false, 0), 0);
+    }
+
     /** An ioctl; files says what an open file's number stands for, with the number. */
     static SystemCall ioctl(FileKind kind, String file, long request, MemorySegment argument,
             IntFunction<String> files) {

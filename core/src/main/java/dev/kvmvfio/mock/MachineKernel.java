@@ -12,7 +12,9 @@ import java.util.function.ToLongFunction;
 
 /** The system calls of a modelled machine. A refused call ends with a {@link Refusal}. */
 final class MachineKernel implements Kernel {
-    private static final int NO_DESCRIPTOR = -1;
+    /** As glibc and musl have it. */
+    private static final int FIRST_REAL_TIME_SIGNAL = 34;
+    private static final int LAST_SIGNAL = 64;
 
     private final Machine machine;
     private final HostFiles hostFiles;
@@ -88,6 +90,17 @@ final class MachineKernel implements Kernel {
         }
     }
 
+    /** Without a flag that says otherwise, the address is a wish. */
+    @Override
+    public long mmap(long address, long length, int protection, int flags, int fd, long offset) {
+        return mmap(length, protection, flags, fd, offset);
+    }
+
+    @Override
+    public int madvise(long address, long length, int advice) {
+        throw new NotModelledException("madvise");
+    }
+
     @Override
     public int munmap(long address, long length) {
         machine.process().addressSpace().unmap(address, length);
@@ -151,6 +164,46 @@ final class MachineKernel implements Kernel {
     }
 
     @Override
+    public int epollCreate(int flags) {
+        throw new NotModelledException("epoll");
+    }
+
+    @Override
+    public int epollControl(int epoll, int operation, int fd, int events, long data) {
+        throw new NotModelledException("epoll");
+    }
+
+    @Override
+    public int epollWait(int epoll, MemorySegment events, int timeoutMillis) {
+        throw new NotModelledException("epoll");
+    }
+
+    @Override
+    public int connect(String path) {
+        throw new NotModelledException("a Unix socket");
+    }
+
+    @Override
+    public int listen(String path) {
+        throw new NotModelledException("a Unix socket");
+    }
+
+    @Override
+    public int accept(int fd) {
+        throw new NotModelledException("a Unix socket");
+    }
+
+    @Override
+    public long sendmsg(int fd, MemorySegment bytes, int[] files) {
+        throw new NotModelledException("a Unix socket");
+    }
+
+    @Override
+    public long recvmsg(int fd, MemorySegment bytes, int[] files) {
+        throw new NotModelledException("a Unix socket");
+    }
+
+    @Override
     public int eventfd(int initialValue, int flags) {
         return machine.files().install(new EventFdFile(machine, initialValue, flags));
     }
@@ -206,6 +259,19 @@ final class MachineKernel implements Kernel {
     public int interrupt(int threadId) {
         machine.interrupt(threadId);
         return 0;
+    }
+
+    @Override
+    public int interrupt(int threadId, int signal) {
+        if (signal < FIRST_REAL_TIME_SIGNAL || signal > LAST_SIGNAL) {
+            throw new NotModelledException("a signal that is not a real-time one");
+        }
+        return interrupt(threadId);
+    }
+
+    @Override
+    public int fstat(int fd, MemorySegment status) {
+        throw new NotModelledException("statx of an open file");
     }
 
     @Override

@@ -39,7 +39,8 @@ import java.util.function.LongSupplier;
 public final class MockKernel extends ObservedKernel implements AutoCloseable {
     private static final Set<String> SYSTEM_CALLS = Set.of("open", "close", "dup", "ioctl", "mmap", "munmap", "read",
             "write", "pread", "pwrite", "poll", "eventfd", "memfd_create", "ftruncate", "readdir", "readlink", "stat",
-            "access", "tgkill");
+            "access", "tgkill", "madvise", "epoll_create1", "epoll_ctl", "epoll_wait", "connect", "listen", "accept4",
+            "sendmsg", "recvmsg", "statx");
 
     private final Machine machine;
     private final PciBus bus;

@@ -101,6 +101,7 @@ class NotModelledTest {
         all.addAll(ofVfio());
         all.addAll(ofIommufd());
         all.addAll(ofMemoryAndFiles());
+        all.addAll(ofTheSeam());
         return all;
     }
 
@@ -283,5 +284,22 @@ class NotModelledTest {
                 new Call("write", () -> kernel.write(memfd, calls.bytes(8))),
                 new Call("opening the disk", () -> calls.open("/dev/nvme0n1")),
                 new Call("getrlimit of", () -> kernel.rlimit(999)));
+    }
+
+    private List<Call> ofTheSeam() {
+        MemorySegment memory = calls.bytes(PAGE);
+        return List.of(new Call("madvise", () -> kernel.madvise(memory.address(), PAGE, 0)),
+                new Call("statx of an open file", () -> kernel.fstat(kvm, memory)),
+                new Call("epoll", () -> kernel.epollCreate(0)),
+                new Call("epoll", () -> kernel.epollControl(kvm, 1, vm, 1, 0)),
+                new Call("epoll", () -> kernel.epollWait(kvm, memory, 0)),
+                new Call("a Unix socket", () -> kernel.connect("/run/some.socket")),
+                new Call("a Unix socket", () -> kernel.listen("/run/some.socket")),
+                new Call("a Unix socket", () -> kernel.accept(kvm)),
+                new Call("a Unix socket", () -> kernel.sendmsg(kvm, memory, new int[0])),
+                new Call("a Unix socket", () -> kernel.recvmsg(kvm, memory, new int[0])),
+                new Call("a signal that is not a real-time one", () -> kernel.interrupt(1, 11)),
+                new Call("mmap at a fixed address", () -> kernel.mmap(PAGE, PAGE, 3, system_h.MAP_PRIVATE()
+                        | system_h.MAP_ANONYMOUS() | system_h.MAP_FIXED_NOREPLACE(), -1, 0)));
     }
 }

@@ -77,7 +77,8 @@ class AbiTest {
     private Comparison compare(String suite, String architecture) throws Exception {
         var headers = new Headers(suite, architecture, work);
         var java = JavaAbi.of(Set.of("dev.kvmvfio.bindings.kvm", "dev.kvmvfio.bindings.kvm." + architecture,
-                "dev.kvmvfio.bindings.vfio", "dev.kvmvfio.bindings.iommufd", "dev.kvmvfio.bindings.system"));
+                "dev.kvmvfio.bindings.vfio", "dev.kvmvfio.bindings.iommufd", "dev.kvmvfio.bindings.system",
+                "dev.kvmvfio.bindings.system." + architecture));
         var declared = headers.declared();
         var asked = new TreeSet<>(java.keySet());
         asked.addAll(declared);

@@ -20,8 +20,8 @@ import java.util.stream.Stream;
 final class Headers {
     static final Path PROJECT = Path.of(System.getProperty("project.root"));
 
-    private static final List<String> INCLUDED = List.of("kvm", "vfio", "iommufd", "errno", "fcntl", "mman", "memfd",
-            "eventfd", "poll", "resource");
+    private static final List<String> INCLUDED = List.of("kvm", "vfio", "iommufd", "errno", "eventfd", "eventpoll",
+            "fcntl", "memfd", "mman", "poll", "resource", "stat", "uio", "un", "unistd");
     private static final String SOURCE = "expressions.c";
     private static final Pattern ERROR = Pattern.compile(SOURCE + ":(\\d+):\\d+: error: (.*)");
     /** A name or member that is not there, a struct of another architecture, something that C has no offset of. */
