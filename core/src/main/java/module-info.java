@@ -1,8 +1,9 @@
 /**
  * KVM, VFIO and iommufd for Java: a thin, safe layer over the kernel's own calls.
  *
- * <p>{@link dev.kvmvfio.passthrough.AttachedDevice#request} attaches a device in one call; the package {@code vfio} has its steps,
- * {@code kvm} the virtual machine, {@code mock} the kernel for tests without hardware.
+ * <p>{@link dev.kvmvfio.passthrough.AttachedDevice#request} attaches a device in one call; the package {@code vfio} has
+ * its steps, {@code kvm} the virtual machine. For tests without hardware there is a module of its own,
+ * {@code dev.kvmvfio.mock}.
  *
  * <p>Native access is needed by this module alone: {@code --enable-native-access=dev.kvmvfio}.
  */
@@ -17,7 +18,6 @@ module dev.kvmvfio {
     exports dev.kvmvfio.kvm;
     exports dev.kvmvfio.kvm.aarch64;
     exports dev.kvmvfio.kvm.x86;
-    exports dev.kvmvfio.mock;
     exports dev.kvmvfio.passthrough;
     exports dev.kvmvfio.pci;
     exports dev.kvmvfio.vfio;

@@ -72,6 +72,20 @@ public abstract class ObservedKernel implements Kernel {
     }
 
     /**
+     * Memory of this process by its address, for a subclass that answers a call itself: structs hold addresses of more.
+     * It needs native access for the module of this class, and for that of the subclass none.
+     *
+     * @param address of the first byte; nothing looks whether there is memory, and an access where there is none ends the
+     *        Java machine
+     * @param size in bytes
+     * @return a segment that any thread may use and that is never closed
+     */
+    @SuppressWarnings("restricted") // the caller answers for the address
+    protected static MemorySegment memoryAt(long address, long size) {
+        return MemorySegment.ofAddress(address).reinterpret(size);
+    }
+
+    /**
      * Makes a call, or answers in its place.
      *
      * @param call what is called; {@link SystemCall#returned} adds how it ended

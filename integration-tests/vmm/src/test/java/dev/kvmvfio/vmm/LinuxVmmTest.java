@@ -3,7 +3,7 @@ package dev.kvmvfio.vmm;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvmvfio.kernel.Errno;
-import dev.kvmvfio.mock.KernelProfile;
+import dev.kvmvfio.mock.model.KernelProfile;
 import dev.kvmvfio.mock.MockKernel;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;

@@ -37,7 +37,7 @@ class ExamplesTest {
     Stream<DynamicTest> examplesCompile() throws IOException {
         List<Example> examples = new ArrayList<>(inMarkdown(ROOT.resolve("README.md")));
         assertThat(examples).as("examples in the README").isNotEmpty();
-        for (String documented : List.of("core", "integration-tests/vmm")) {
+        for (String documented : List.of("core", "core/mock", "integration-tests/vmm")) {
             List<Example> snippets = inSources(ROOT.resolve(documented, "src/main/java"));
             assertThat(snippets).as("examples in the Javadoc of %s", documented).isNotEmpty();
             examples.addAll(snippets);

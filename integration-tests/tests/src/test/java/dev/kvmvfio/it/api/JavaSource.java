@@ -2,6 +2,7 @@ package dev.kvmvfio.it.api;
 
 import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.kernel.Kernel;
+import dev.kvmvfio.mock.MockKernel;
 import dev.kvmvfio.vmm.Machine;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -25,8 +26,8 @@ import org.apache.commons.cli.Options;
 
 /** Java source that is compiled in memory, by a program that has this library on its module path. */
 final class JavaSource {
-    private static final List<Path> MODULES = Stream.of(Kernel.class, vfio_h.class, Machine.class, Options.class)
-            .map(JavaSource::home).toList();
+    private static final List<Path> MODULES = Stream
+            .of(Kernel.class, vfio_h.class, MockKernel.class, Machine.class, Options.class).map(JavaSource::home).toList();
 
     private final String text;
 
@@ -50,9 +51,9 @@ final class JavaSource {
         }
     }
 
-    /** Imports of everything that core and the example VMM offer to a program, and of the JDK's collections. */
+    /** Imports of everything that core, the mock and the example VMM offer to a program, and of the JDK's collections. */
     static String imports() {
-        String packages = ModuleFinder.of(home(Kernel.class), home(Machine.class)).findAll().stream()
+        String packages = ModuleFinder.of(home(Kernel.class), home(MockKernel.class), home(Machine.class)).findAll().stream()
                 .flatMap(module -> module.descriptor().exports().stream())
                 .map(export -> "import " + export.source() + ".*;").sorted().collect(Collectors.joining("\n"));
         return packages + "\nimport java.util.*;\n";
@@ -75,7 +76,7 @@ final class JavaSource {
             }
         };
         List<String> options = List.of("-Xlint:all", "-Xdiags:verbose", "-proc:none", "--should-stop=ifNoError=FLOW",
-                "--add-modules", "dev.kvmvfio.vmm");
+                "--add-modules", "dev.kvmvfio.mock,dev.kvmvfio.vmm");
         try (StandardJavaFileManager files = compiler.getStandardFileManager(found, Locale.ROOT, null)) {
             files.setLocationFromPaths(StandardLocation.MODULE_PATH, MODULES);
             compiler.getTask(null, files, found, options, null, List.of(source)).call();

@@ -2,8 +2,10 @@ package dev.kvmvfio.it.api;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.kvmvfio.bindings.vfio.vfio_h;
+import dev.kvmvfio.bindings.kvm.kvm_h;
+import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.Kernel;
+import dev.kvmvfio.mock.MockKernel;
 import java.io.File;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -17,25 +19,39 @@ import org.junit.jupiter.api.Test;
 /** What a user sees whose program lacks the option that lets this library call the kernel. */
 @Tag("mock")
 class NativeAccessTest {
-    private static final List<String> ON_THE_MODULE_PATH = List.of("--module-path", path(Kernel.class, vfio_h.class),
-            "--add-modules", "dev.kvmvfio", "--class-path", path(Program.class));
+    private static final List<String> ON_THE_MODULE_PATH = List.of("--module-path",
+            path(MockKernel.class, Kernel.class, kvm_h.class), "--add-modules", "dev.kvmvfio.mock", "--class-path",
+            path(Program.class));
     private static final List<String> ON_THE_CLASS_PATH = List.of("--class-path",
-            path(Program.class, Kernel.class, vfio_h.class));
+            path(Program.class, MockKernel.class, Kernel.class, kvm_h.class));
+    /** As Maven runs the tests of a program that is a module and needs the mock for its tests alone. */
+    private static final List<String> ON_BOTH = List.of("--module-path", path(Kernel.class, kvm_h.class),
+            "--add-modules", "dev.kvmvfio", "--class-path", path(Program.class, MockKernel.class));
     private static final String DENIED = "The Java runtime keeps this library from calling the kernel: start it with "
             + "--enable-native-access=";
 
     /** A program of a user. */
     public static final class Program {
+        /** Not in the first page, which the mock refuses without a look. */
+        private static final long NO_MEMORY = 0x1000;
+
         private Program() {
         }
 
         /**
-         * Calls the kernel, once.
+         * Calls the kernel, and the mock with an address at which there is no memory.
          *
          * @param arguments none
          */
         public static void main(String[] arguments) {
             System.out.println("page size " + Kernel.linux().pageSize());
+            try (MockKernel mock = MockKernel.example()) {
+                int kvm = mock.open("/dev/kvm", 0);
+                int vm = mock.ioctl(kvm, kvm_h.KVM_CREATE_VM(), 0);
+                System.out.println(Errno.of(-mock.ioctl(vm, kvm_h.KVM_CREATE_DEVICE(), NO_MEMORY)));
+                mock.close(vm);
+                mock.close(kvm);
+            }
         }
     }
 
@@ -72,9 +88,12 @@ class NativeAccessTest {
 
     @Test
     void oneOptionIsEnough() throws Exception {
+        String answers = "page size \\d+\nEFAULT\n";
         assertThat(java(ON_THE_MODULE_PATH, "--illegal-native-access=deny", "--enable-native-access=dev.kvmvfio"))
-                .matches("page size \\d+\n");
+                .matches(answers);
+        assertThat(java(ON_BOTH, "--illegal-native-access=deny", "--enable-native-access=dev.kvmvfio"))
+                .matches(answers);
         assertThat(java(ON_THE_CLASS_PATH, "--illegal-native-access=deny", "--enable-native-access=ALL-UNNAMED"))
-                .matches("page size \\d+\n");
+                .matches(answers);
     }
 }

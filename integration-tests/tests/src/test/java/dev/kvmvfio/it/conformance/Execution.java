@@ -1,9 +1,9 @@
 package dev.kvmvfio.it.conformance;
 
 import dev.kvmvfio.kernel.Kernel;
-import dev.kvmvfio.mock.KernelProfile;
 import dev.kvmvfio.mock.MockKernel;
-import dev.kvmvfio.mock.NotModelledException;
+import dev.kvmvfio.mock.model.KernelProfile;
+import dev.kvmvfio.mock.model.NotModelledException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Pattern;

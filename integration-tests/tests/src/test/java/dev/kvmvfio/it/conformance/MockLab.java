@@ -1,7 +1,7 @@
 package dev.kvmvfio.it.conformance;
 
-import dev.kvmvfio.mock.KernelProfile;
 import dev.kvmvfio.mock.MockKernel;
+import dev.kvmvfio.mock.model.KernelProfile;
 import java.util.stream.Stream;
 
 /** The lab's machine, described for the mock. */

@@ -1,6 +1,6 @@
 package dev.kvmvfio.it.conformance;
 
-import dev.kvmvfio.mock.KernelProfile;
+import dev.kvmvfio.mock.model.KernelProfile;
 import java.util.List;
 
 /** A real kernel that the mock is compared with. */

@@ -100,7 +100,7 @@ class ContainerTest {
                                 .forHostPath(ROOT.resolve("integration-tests/tests/target/test-classes", classFile)),
                         "/test/" + classFile)
                 .withCreateContainerCmdModifier(create -> create.withEntrypoint("/java/bin/java"))
-                .withCommand("-cp", "/test", "--add-modules", "dev.kvmvfio", "--enable-native-access=dev.kvmvfio",
+                .withCommand("-cp", "/test", "--add-modules", "dev.kvmvfio.mock", "--enable-native-access=dev.kvmvfio",
                         InContainer.class.getName(), what));
     }
 

@@ -44,7 +44,7 @@ class LabTest {
     /** What is shared with a machine that runs classes of this project. */
     private static final String CLASSES = ROOT.resolve("integration-tests").toString();
     private static final String JAVA = "exec java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-            + " --enable-native-access=dev.kvmvfio,ALL-UNNAMED --module-path $KVM_VFIO_LIB --add-modules dev.kvmvfio ";
+            + " --enable-native-access=dev.kvmvfio,ALL-UNNAMED --module-path $KVM_VFIO_LIB --add-modules dev.kvmvfio.mock ";
 
     private static final List<String> IN_LAB = classesTagged("in-lab");
 

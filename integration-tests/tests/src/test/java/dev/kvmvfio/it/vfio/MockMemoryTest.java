@@ -4,9 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvmvfio.kernel.HugePages;
 import dev.kvmvfio.kernel.Kernel;
-import dev.kvmvfio.mock.KernelProfile;
 import dev.kvmvfio.mock.MockKernel;
-import dev.kvmvfio.mock.PciEndpoint;
+import dev.kvmvfio.mock.model.KernelProfile;
+import dev.kvmvfio.mock.model.PciEndpoint;
 import dev.kvmvfio.passthrough.AttachedDevice;
 import dev.kvmvfio.passthrough.VfioInterface;
 import dev.kvmvfio.pci.PciAddress;
