@@ -83,8 +83,8 @@ public final class LinuxVmm {
         formatter.setSyntaxPrefix("Usage: ");
         PrintWriter writer = new PrintWriter(out, true);
         formatter.printHelp(writer, WIDTH, "vmm [OPTION…] VMLINUZ INITRAMFS",
-                "Boots 64-bit Linux on /dev/kvm with devices of this host, prints its serial console, and ends when "
-                        + "the guest resets its machine.",
+                "\nBoots 64-bit Linux on /dev/kvm with devices of this host, prints its serial console, and ends when "
+                        + "the guest resets its machine.\n\n",
                 OPTIONS, 2, 2, "");
         writer.flush();
     }

@@ -1,0 +1,4 @@
+/**
+ * The library in containers, with and without what it needs from them.
+ */
+package dev.kvmvfio.it.containers;
