@@ -25,7 +25,7 @@ class AbiTest {
     private static final List<CExpression> ALIGNED_LIKE_A_128_BIT_INTEGER = List
             .of(CExpression.alignment("struct user_fpsimd_state"), CExpression.alignment("struct kvm_regs"));
 
-    /** Structs that end in what 6.12 does not know, where the kernel takes both, and counts of all that there is. */
+    /** Structs that end in what 6.12 does not know, where the kernel takes both, counts of all that there is, and spare. */
     private static final List<CExpression> GROWN_SINCE_6_12 = List.of(
             CExpression.size("struct vfio_device_bind_iommufd"),
             CExpression.alignment("struct vfio_device_bind_iommufd"),
@@ -33,7 +33,8 @@ class AbiTest {
             CExpression.size("struct vfio_device_detach_iommufd_pt"),
             CExpression.size("struct kvm_svm_nested_state_hdr"),
             CExpression.memberSize("struct kvm_nested_state", "hdr.svm"), CExpression.constant("KVM_DEV_TYPE_MAX"),
-            CExpression.constant("KVM_SEV_NR_MAX"), CExpression.constant("VFIO_AP_NUM_IRQS"));
+            CExpression.constant("KVM_SEV_NR_MAX"), CExpression.constant("VFIO_AP_NUM_IRQS"),
+            CExpression.offset("struct statx", "__spare3"), CExpression.memberSize("struct statx", "__spare3"));
 
     private static final Pattern ROW = Pattern.compile("^\\| ([A-Z]\\w+) \\|", Pattern.MULTILINE);
 

@@ -13,7 +13,6 @@ import java.util.function.ToLongFunction;
 
 /** The system calls of a modelled machine. A refused call ends with a {@link Refusal}. */
 public final class MachineKernel implements Kernel {
-    private static final int NO_DESCRIPTOR = -1;
     /** As glibc and musl have it. */
     private static final int FIRST_REAL_TIME_SIGNAL = 34;
     private static final int LAST_SIGNAL = 64;
