@@ -17,7 +17,7 @@ import java.util.function.Consumer;
  */
 public final class AttachRequest {
     private final PciDevice device;
-    private VfioInterface forced;
+    private Optional<VfioInterface> forced = Optional.empty();
     private Consumer<Step> listener = _ -> {
     };
 
@@ -32,7 +32,7 @@ public final class AttachRequest {
      * @return this
      */
     public AttachRequest via(VfioInterface choice) {
-        forced = choice;
+        forced = Optional.of(choice);
         return this;
     }
 
@@ -109,7 +109,8 @@ public final class AttachRequest {
      */
     public InterfaceChoice choice() {
         device.requireVfioDriver();
-        return forced == null ? InterfaceChoice.auto(device) : new InterfaceChoice(forced, "as asked for");
+        return forced.map(choice -> new InterfaceChoice(choice, "as asked for"))
+                .orElseGet(() -> InterfaceChoice.auto(device));
     }
 
     PciDevice device() {

@@ -20,7 +20,7 @@ public final class RegisteredCdev extends Registration<VfioCdev> {
      */
     public BoundGuestDevice bind(Iommufd iommufd) {
         checkOpen();
-        return Lifecycle.adopt(new BoundGuestDevice(this, iommufd, file().bindFor(this, iommufd)), this);
+        return Lifecycle.adopt(new BoundGuestDevice(this, iommufd, file().bindFor(true, iommufd)), this);
     }
 
     /** The device's file is the registered one, and a closed file cannot be named to KVM. */

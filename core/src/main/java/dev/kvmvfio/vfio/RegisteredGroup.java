@@ -28,7 +28,7 @@ public final class RegisteredGroup extends Registration<VfioGroup> {
     public GuestDevice openDevice(VfioContainer container, PciAddress address) {
         checkOpen();
         Membership member = file().memberOf(container);
-        return Lifecycle.adopt(new GuestDevice(file().openDeviceFor(this, address), this), member, this);
+        return Lifecycle.adopt(new GuestDevice(file().openDeviceFor(true, address), this), member, this);
     }
 
     /**

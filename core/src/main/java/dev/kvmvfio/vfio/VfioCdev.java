@@ -93,11 +93,11 @@ public final class VfioCdev extends VfioFile {
      * @throws KernelException when the kernel refuses; the message says why
      */
     public BoundDevice bindWithoutKvm(Iommufd iommufd) {
-        return Lifecycle.adopt(new BoundDevice(this, iommufd, bindFor(null, iommufd)), this);
+        return Lifecycle.adopt(new BoundDevice(this, iommufd, bindFor(false, iommufd)), this);
     }
 
     /** Answers the number that iommufd knows the device by. */
-    int bindFor(RegisteredCdev registration, Iommufd iommufd) {
+    int bindFor(boolean forVm, Iommufd iommufd) {
         MemorySegment request = vfio_device_bind_iommufd.allocate(Scratch.begin());
         vfio_device_bind_iommufd.argsz(request, BIND_SIZE);
         int result = iommufd.fd().lend(number -> {
@@ -106,7 +106,7 @@ public final class VfioCdev extends VfioFile {
         });
         if (result < 0) {
             throw new KernelException(BIND_IOMMUFD.name(), this + " of " + device, "iommufd=" + iommufd.fd().number(),
-                    result, bindRemedy(registration, Errno.of(-result)));
+                    result, bindRemedy(forVm, Errno.of(-result)));
         }
         bound = true;
         return vfio_device_bind_iommufd.out_devid(request);
@@ -121,13 +121,13 @@ public final class VfioCdev extends VfioFile {
         super.checkRegistration(kvmVfio);
     }
 
-    private String bindRemedy(RegisteredCdev registration, Errno errno) {
+    private String bindRemedy(boolean forVm, Errno errno) {
         return switch (errno) {
             case EBUSY -> "The device's group is open: close /dev/vfio/"
                     + device.iommuGroup().map(group -> "" + group.number()).orElse("<group>")
                     + " there, or use the group interface";
             case EINVAL -> "The device is bound already, here or through another open of its cdev"
-                    + (registration == null ? ", or its driver works for a VM only: register it with KVM" : "");
+                    + (forVm ? "" : ", or its driver works for a VM only: register it with KVM");
             case EPERM -> device.iommuGroup().filter(group -> !group.blockers().isEmpty())
                     .map(group -> "Its group is used by the host: " + group.describe()
                             + ". Bind all of them to vfio-pci or to no driver")

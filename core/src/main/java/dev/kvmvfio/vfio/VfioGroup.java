@@ -100,7 +100,7 @@ public final class VfioGroup extends VfioFile {
      */
     public VfioDevice openDeviceWithoutKvm(VfioContainer container, PciAddress address) {
         Membership member = memberOf(container);
-        return Lifecycle.adopt(new VfioDevice(openDeviceFor(null, address)), member, this);
+        return Lifecycle.adopt(new VfioDevice(openDeviceFor(false, address)), member, this);
     }
 
     /** This group's being in a container: what a device that is opened meanwhile belongs to as well. */
@@ -112,7 +112,7 @@ public final class VfioGroup extends VfioFile {
         return joined;
     }
 
-    FileDescriptor openDeviceFor(RegisteredGroup registration, PciAddress address) {
+    FileDescriptor openDeviceFor(boolean forVm, PciAddress address) {
         int result;
         try (Arena arena = Arena.ofConfined()) {
             result = fd().ioctl(GET_DEVICE_FD, arena.allocateFrom(address.toString()));
@@ -121,7 +121,7 @@ public final class VfioGroup extends VfioFile {
             String remedy = switch (Errno.of(-result)) {
                 case ENODEV -> "The group's devices are " + group.describe();
                 case EINVAL ->
-                    registration == null ? "Its driver may work for a VM only: register the group with KVM" : "";
+                    forVm ? "" : "Its driver may work for a VM only: register the group with KVM";
                 default -> "";
             };
             throw new KernelException(GET_DEVICE_FD.name(), this, "name=" + address, result, remedy);

@@ -110,7 +110,7 @@ class MisorderedProgramsTest {
                         cdev.bind(iommufd);
                         """),
                 program("BIND through the back door", NOT_PUBLIC, "bindFor", """
-                        cdev.bindFor(null, iommufd);
+                        cdev.bindFor(true, iommufd);
                         """),
                 program("BIND before FILE_ADD, and FILE_ADD after it", NO_OVERLOAD, "add", """
                         BoundDevice device = cdev.bindWithoutKvm(iommufd);
@@ -135,7 +135,7 @@ class MisorderedProgramsTest {
                         group.openDevice(container, pci.address());
                         """),
                 program("GET_DEVICE_FD through the back door", NOT_PUBLIC, "openDeviceFor", """
-                        group.openDeviceFor(null, pci.address());
+                        group.openDeviceFor(true, pci.address());
                         """),
                 program("GET_DEVICE_FD before SET_CONTAINER", OTHER_ARGUMENTS, "openDevice", """
                         kvmVfio.add(group).openDevice(pci.address());
