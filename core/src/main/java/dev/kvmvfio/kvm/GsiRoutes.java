@@ -23,7 +23,7 @@ import java.util.TreeMap;
  *
  * <p>With {@link VmInterrupts#createIrqchip} the GSIs 0 to 23 go to the pins of the IO-APIC, and 0 to 15 to the PIC as well. With
  * {@link X86Vm#createSplitIrqchip} the first GSIs are the pins of the program's own IO-APIC, which it routes with
- * {@link #addPin}. All others are for messages: {@link #addMsi} takes the lowest that is free.
+ * {@link #addMsiForPin}. All others are for messages: {@link #addMsi} takes the lowest that is free.
  *
  * {@snippet :
  * try (Kvm kvm = Kvm.open(); Vm vm = kvm.createVm(); EventFd eventFd = EventFd.create(Kernel.linux())) {
@@ -31,7 +31,7 @@ import java.util.TreeMap;
  *     interrupts.createIrqchip();
  *     MsiRoute route = interrupts.routes().addMsi(0xfee0_0000L, 0x41);     // vector 0x41 of the vCPU with APIC id 0
  *     interrupts.addIrqFd(eventFd, route.gsi());
- *     route.update(0xfee0_1000L, 0x41);                                    // now of the one with APIC id 1
+ *     route.setMessage(0xfee0_1000L, 0x41);                                // now of the one with APIC id 1
  * }
  * }
  *
@@ -80,8 +80,8 @@ public final class GsiRoutes {
     }
 
     /**
-     * {@code KVM_SET_GSI_ROUTING}: routes a pin of the IO-APIC that the program models beside a split irqchip. The GSI
-     * is the pin. When the guest is done with a level-triggered one, {@code KVM_RUN} says so.
+     * {@code KVM_SET_GSI_ROUTING}: adds the message of a pin, of the IO-APIC that the program models beside a split
+     * irqchip. The GSI is the pin. When the guest is done with a level-triggered one, {@code KVM_RUN} says so.
      *
      * @param pin 0 to the number that {@link X86Vm#createSplitIrqchip} was given, less one
      * @param address where its message goes
@@ -91,7 +91,7 @@ public final class GsiRoutes {
      * @throws IllegalStateException when the pin has a route already, or the IO-APIC is the kernel's
      * @throws KernelException when the kernel refuses; nothing is added
      */
-    public MsiRoute addPin(int pin, long address, int data) {
+    public MsiRoute addMsiForPin(int pin, long address, int data) {
         return Lifecycle.adopt(add(pin, new MsiRoute.Message(address, data)), vm);
     }
 

@@ -23,21 +23,21 @@ public final class IoEventFd extends Handle {
     private final Vm vm;
     private final EventFd eventFd;
     private final IoAddress address;
-    private final int length;
+    private final int size;
     private final OptionalLong dataMatch;
 
-    private IoEventFd(Vm vm, EventFd eventFd, IoAddress address, int length, OptionalLong dataMatch) {
+    private IoEventFd(Vm vm, EventFd eventFd, IoAddress address, int size, OptionalLong dataMatch) {
         this.vm = vm;
         this.eventFd = eventFd;
         this.address = address;
-        this.length = length;
+        this.size = size;
         this.dataMatch = dataMatch;
     }
 
-    static IoEventFd assign(Vm vm, EventFd eventFd, IoAddress address, int length, OptionalLong dataMatch) {
-        checkLength(address, length);
-        dataMatch.ifPresent(value -> checkDataMatch(length, value));
-        IoEventFd assigned = new IoEventFd(vm, eventFd, address, length, dataMatch);
+    static IoEventFd assign(Vm vm, EventFd eventFd, IoAddress address, int size, OptionalLong dataMatch) {
+        checkSize(address, size);
+        dataMatch.ifPresent(value -> checkDataMatch(size, value));
+        IoEventFd assigned = new IoEventFd(vm, eventFd, address, size, dataMatch);
         int result = assigned.call(0);
         if (result < 0) {
             throw assigned.refused(result, Errno.EEXIST.is(result) ? "It collides with one of " + vm.ioEventFds() : "");
@@ -46,25 +46,25 @@ public final class IoEventFd extends Handle {
         return Lifecycle.adopt(assigned, vm);
     }
 
-    private static void checkLength(IoAddress address, int length) {
-        int longest = address.space() == IoAddress.Space.PORT ? Integer.BYTES : Long.BYTES;
-        if (length < 0 || length > longest || Integer.bitCount(length) > 1) {
-            throw new IllegalArgumentException("a write of " + length + " bytes at " + address
-                    + " cannot be: it has 1, 2, 4" + (longest == Long.BYTES ? " or 8" : "") + ", or 0 for any length");
+    private static void checkSize(IoAddress address, int size) {
+        int largest = address.space() == IoAddress.Space.PORT ? Integer.BYTES : Long.BYTES;
+        if (size < 0 || size > largest || Integer.bitCount(size) > 1) {
+            throw new IllegalArgumentException("a write of " + size + " bytes at " + address
+                    + " cannot be: it has 1, 2, 4" + (largest == Long.BYTES ? " or 8" : "") + ", or 0 for any length");
         }
-        if (address.value() < 0 && address.value() + length >= 0) {
-            throw new IllegalArgumentException("a write of " + length + " bytes at " + address
+        if (address.value() < 0 && address.value() + size >= 0) {
+            throw new IllegalArgumentException("a write of " + size + " bytes at " + address
                     + " reaches the end of all addresses, which KVM does not allow");
         }
     }
 
-    private static void checkDataMatch(int length, long value) {
-        if (length == 0) {
+    private static void checkDataMatch(int size, long value) {
+        if (size == 0) {
             throw new IllegalArgumentException("a value can be compared only with a write of a given length");
         }
-        if (length < Long.BYTES && value >>> length * Byte.SIZE != 0) {
+        if (size < Long.BYTES && value >>> size * Byte.SIZE != 0) {
             throw new IllegalArgumentException(
-                    "the value 0x" + Long.toHexString(value) + " is never written with " + length + " bytes");
+                    "the value 0x" + Long.toHexString(value) + " is never written with " + size + " bytes");
         }
     }
 
@@ -75,7 +75,7 @@ public final class IoEventFd extends Handle {
             MemorySegment ioEventFd = kvm_ioeventfd.allocate(Scratch.begin());
             kvm_ioeventfd.fd(ioEventFd, fd);
             kvm_ioeventfd.addr(ioEventFd, address.value());
-            kvm_ioeventfd.len(ioEventFd, length);
+            kvm_ioeventfd.len(ioEventFd, size);
             kvm_ioeventfd.datamatch(ioEventFd, dataMatch.orElse(0));
             kvm_ioeventfd.flags(ioEventFd, flags | portFlag | matchFlag);
             return vm.fd().ioctl(IOEVENTFD, ioEventFd);
@@ -87,7 +87,7 @@ public final class IoEventFd extends Handle {
     }
 
     private String where() {
-        return "addr=" + address + ", len=" + length + (dataMatch.isEmpty()
+        return "addr=" + address + ", len=" + size + (dataMatch.isEmpty()
                 ? ""
                 : ", datamatch=0x" + Long.toHexString(dataMatch.getAsLong()));
     }
@@ -111,12 +111,12 @@ public final class IoEventFd extends Handle {
     }
 
     /**
-     * How long the write is.
+     * How large the write is.
      *
-     * @return bytes; 0 when any length will do
+     * @return bytes; 0 when any size will do
      */
-    public int length() {
-        return length;
+    public int size() {
+        return size;
     }
 
     /**

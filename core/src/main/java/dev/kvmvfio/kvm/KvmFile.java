@@ -34,7 +34,7 @@ public abstract sealed class KvmFile extends FileHandle permits Vm, Vcpu, KvmDev
      * @return whether it can be set or got; false also where the file has no attributes at all
      */
     public final boolean hasAttr(int group, long attribute) {
-        return fd().ioctl(HAS_DEVICE_ATTR, attr(Scratch.begin(), group, attribute, 0)) == 0;
+        return fd().ioctl(HAS_DEVICE_ATTR, struct(Scratch.begin(), group, attribute, 0)) == 0;
     }
 
     /**
@@ -72,7 +72,7 @@ public abstract sealed class KvmFile extends FileHandle permits Vm, Vcpu, KvmDev
      * @throws KernelException when the kernel refuses: {@code EPERM} when nothing of this file can be got,
      *         {@code ENXIO} when it has no such attribute, or what the attribute itself answers
      */
-    public final void getAttr(int group, long attribute, MemorySegment value) {
+    public final void attr(int group, long attribute, MemorySegment value) {
         check(GET_DEVICE_ATTR, group, attribute, transfer(GET_DEVICE_ATTR, group, attribute, value));
     }
 
@@ -82,7 +82,7 @@ public abstract sealed class KvmFile extends FileHandle permits Vm, Vcpu, KvmDev
         }
         // Not the thread's scratch memory: the value may be there.
         try (Arena arena = Arena.ofConfined()) {
-            return fd().ioctl(call, attr(arena, group, attribute, value.address()));
+            return fd().ioctl(call, struct(arena, group, attribute, value.address()));
         }
     }
 
@@ -92,8 +92,7 @@ public abstract sealed class KvmFile extends FileHandle permits Vm, Vcpu, KvmDev
         }
     }
 
-    private static MemorySegment attr(SegmentAllocator memory, int group, long attribute,
-            long address) {
+    private static MemorySegment struct(SegmentAllocator memory, int group, long attribute, long address) {
         MemorySegment attr = memory.allocate(kvm_device_attr.layout());
         kvm_device_attr.group(attr, group);
         kvm_device_attr.attr(attr, attribute);

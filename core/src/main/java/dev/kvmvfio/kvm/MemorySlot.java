@@ -25,14 +25,14 @@ public final class MemorySlot extends Handle {
     private final int number;
     private final long guestPhysicalAddress;
     private final MappedMemory memory;
-    private final long length;
+    private final long size;
 
-    MemorySlot(Vm vm, int number, long guestPhysicalAddress, MappedMemory memory, long length) {
+    MemorySlot(Vm vm, int number, long guestPhysicalAddress, MappedMemory memory, long size) {
         this.vm = vm;
         this.number = number;
         this.guestPhysicalAddress = guestPhysicalAddress;
         this.memory = memory;
-        this.length = length;
+        this.size = size;
     }
 
     /**
@@ -58,8 +58,8 @@ public final class MemorySlot extends Handle {
      *
      * @return bytes
      */
-    public long length() {
-        return length;
+    public long size() {
+        return size;
     }
 
     /**
@@ -72,7 +72,7 @@ public final class MemorySlot extends Handle {
     }
 
     boolean overlaps(long address, long bytes) {
-        return address < guestPhysicalAddress + length && guestPhysicalAddress < address + bytes;
+        return address < guestPhysicalAddress + size && guestPhysicalAddress < address + bytes;
     }
 
     /**
@@ -84,13 +84,13 @@ public final class MemorySlot extends Handle {
      * @throws KernelException when the kernel refuses; {@code ENOENT} when the slot was added without
      *         {@link SlotFlag#DIRTY_LOG}
      */
-    public synchronized BitSet dirtyPages() {
+    public synchronized BitSet dirtyLog() {
         // A close waits for this method, so that the number is still this slot's.
         if (!isOpen()) {
             throw new IllegalStateException(this + " is closed");
         }
         FileDescriptor fd = vm.fd();
-        long pages = length / fd.kernel().pageSize();
+        long pages = size / fd.kernel().pageSize();
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment bitmap = arena.allocate(ValueLayout.JAVA_LONG, (pages + Long.SIZE - 1) / Long.SIZE);
             MemorySegment log = kvm_dirty_log.allocate(arena);
@@ -112,6 +112,6 @@ public final class MemorySlot extends Handle {
 
     @Override
     public String toString() {
-        return String.format("memory slot %d of %s, 0x%x bytes at 0x%x", number, vm, length, guestPhysicalAddress);
+        return String.format("memory slot %d of %s, 0x%x bytes at 0x%x", number, vm, size, guestPhysicalAddress);
     }
 }

@@ -71,7 +71,7 @@ public final class MsiRoute extends Handle {
      * @throws dev.kvmvfio.kernel.KernelException when the kernel refuses; the route stays as it was
      * @throws IllegalStateException when this route is closed
      */
-    public void update(long address, int data) {
+    public void setMessage(long address, int data) {
         routes.update(this, new Message(address, data));
     }
 

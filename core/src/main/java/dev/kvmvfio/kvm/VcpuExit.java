@@ -168,14 +168,14 @@ public sealed interface VcpuExit {
          *
          * @return 1 to 8 bytes
          */
-        public int length() {
+        public int size() {
             return kvm_run.mmio.len(mmio);
         }
 
         /**
          * Answers.
          *
-         * @param value of which the lowest {@link #length()} bytes count
+         * @param value of which the lowest {@link #size()} bytes count
          */
         public void answer(long value) {
             mmio.set(ValueLayout.JAVA_LONG, kvm_run.mmio.data$offset(), value);
@@ -183,7 +183,7 @@ public sealed interface VcpuExit {
 
         @Override
         public String toString() {
-            return String.format("read of %d bytes at 0x%x", length(), address());
+            return String.format("read of %d bytes at 0x%x", size(), address());
         }
     }
 
@@ -209,24 +209,24 @@ public sealed interface VcpuExit {
          *
          * @return 1 to 8 bytes
          */
-        public int length() {
+        public int size() {
             return kvm_run.mmio.len(mmio);
         }
 
         /**
          * What.
          *
-         * @return {@link #length()} bytes, unsigned; all 64 bits when there are eight
+         * @return {@link #size()} bytes, unsigned; all 64 bits when there are eight
          */
         public long value() {
             long data = mmio.get(ValueLayout.JAVA_LONG, kvm_run.mmio.data$offset());
-            int unused = Long.SIZE - length() * Byte.SIZE;
+            int unused = Long.SIZE - size() * Byte.SIZE;
             return data << unused >>> unused;
         }
 
         @Override
         public String toString() {
-            return String.format("write of 0x%x (%d bytes) at 0x%x", value(), length(), address());
+            return String.format("write of 0x%x (%d bytes) at 0x%x", value(), size(), address());
         }
     }
 

@@ -184,13 +184,13 @@ public final class Vm extends KvmFile {
      *
      * @param eventFd what is signalled; it stays the caller's
      * @param address where the guest writes
-     * @param length of the write, 1, 2, 4 or 8 bytes (8 not for a port), or 0 for any
+     * @param size of the write, in bytes: 1, 2, 4 or 8 (8 not for a port), or 0 for any
      * @return the ioeventfd, which belongs to this VM and to the eventfd
-     * @throws IllegalArgumentException when no write has that length
+     * @throws IllegalArgumentException when no write has that size
      * @throws KernelException when the kernel refuses; {@code EEXIST} when there is an ioeventfd for such a write
      */
-    public IoEventFd addIoEventFd(EventFd eventFd, IoAddress address, int length) {
-        return IoEventFd.assign(this, eventFd, address, length, OptionalLong.empty());
+    public IoEventFd addIoEventFd(EventFd eventFd, IoAddress address, int size) {
+        return IoEventFd.assign(this, eventFd, address, size, OptionalLong.empty());
     }
 
     /**
@@ -199,14 +199,14 @@ public final class Vm extends KvmFile {
      *
      * @param eventFd what is signalled; it stays the caller's
      * @param address where the guest writes
-     * @param length of the write, 1, 2, 4 or 8 bytes (8 not for a port)
-     * @param dataMatch the value, unsigned and of that length
+     * @param size of the write, in bytes: 1, 2, 4 or 8 (8 not for a port)
+     * @param dataMatch the value, unsigned and of that size
      * @return the ioeventfd, which belongs to this VM and to the eventfd
-     * @throws IllegalArgumentException when no write has that length, or the value does not fit in
+     * @throws IllegalArgumentException when no write has that size, or the value does not fit in
      * @throws KernelException when the kernel refuses; {@code EEXIST} when there is an ioeventfd for such a write
      */
-    public IoEventFd addIoEventFd(EventFd eventFd, IoAddress address, int length, long dataMatch) {
-        return IoEventFd.assign(this, eventFd, address, length, OptionalLong.of(dataMatch));
+    public IoEventFd addIoEventFd(EventFd eventFd, IoAddress address, int size, long dataMatch) {
+        return IoEventFd.assign(this, eventFd, address, size, OptionalLong.of(dataMatch));
     }
 
     List<IoEventFd> ioEventFds() {

@@ -12,7 +12,7 @@
  *         Vm vm = kvm.createVm();
  *         HostMemory ram = HostMemory.allocate(Kernel.linux(), 64 << 20);
  *         MemorySlot slot = vm.memory().add(0, ram, SlotFlag.DIRTY_LOG)) {
- *     BitSet written = slot.dirtyPages();
+ *     BitSet written = slot.dirtyLog();
  *     System.out.println(written.cardinality() + " pages since the last call");
  * }
  * }

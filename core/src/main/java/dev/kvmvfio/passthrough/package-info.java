@@ -15,7 +15,7 @@
  *     GuestDevice device = AttachedDevice.request("0000:6a:01.0").attach(memory).device();
  *     // The device reaches it too.
  *     GuestMemory.Block block = memory.add(1L << 32, more, SlotFlag.DIRTY_LOG);
- *     BitSet written = block.slot().dirtyPages();
+ *     BitSet written = block.slot().dirtyLog();
  *     device.mapBar(0).place(0xe000_0000L);
  *     block.close();
  * }

@@ -154,7 +154,7 @@ public final class MsiVectors extends Handle {
 
         synchronized void program(long address, int data) {
             if (route != null) {
-                route.update(address, data);
+                route.setMessage(address, data);
                 return;
             }
             MsiRoute added = Lifecycle.adopt(vm.interrupts().routes().addMsi(address, data), MsiVectors.this);

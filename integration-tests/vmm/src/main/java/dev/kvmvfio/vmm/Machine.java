@@ -181,8 +181,8 @@ public final class Machine implements AutoCloseable {
             switch (exit) {
                 case VcpuExit.PortRead read -> ports.read(read);
                 case VcpuExit.PortWrite write -> ports.write(write);
-                case VcpuExit.MmioRead read -> read.answer(pci.readMemory(read.address(), read.length()));
-                case VcpuExit.MmioWrite write -> pci.writeMemory(write.address(), write.length(), write.value());
+                case VcpuExit.MmioRead read -> read.answer(pci.readMemory(read.address(), read.size()));
+                case VcpuExit.MmioWrite write -> pci.writeMemory(write.address(), write.size(), write.value());
                 case VcpuExit.Interrupted _ -> {
                     // Somebody has called stop(), or the processor's thread got a signal.
                 }

@@ -93,10 +93,10 @@ class MockVcpuTest {
             assertThat(List.of(in.port(), in.size(), in.count())).containsExactly(0x60, 2, 1);
             in.answer(0x1_8765);
             MmioWrite write = next(vcpu, MmioWrite.class);
-            assertThat(List.of(write.address(), (long) write.length(), write.value())).containsExactly(DEVICE, 4L,
+            assertThat(List.of(write.address(), (long) write.size(), write.value())).containsExactly(DEVICE, 4L,
                     0x8765L);
             MmioRead read = next(vcpu, MmioRead.class);
-            assertThat(List.of(read.address(), (long) read.length())).containsExactly(DEVICE + 8, 4L);
+            assertThat(List.of(read.address(), (long) read.size())).containsExactly(DEVICE + 8, 4L);
             read.answer(-1);
             assertThat(vcpu.run()).isEqualTo(VcpuExit.Halt.INSTANCE);
             assertThat(vcpu.run()).isEqualTo(VcpuExit.Halt.INSTANCE);

@@ -123,7 +123,7 @@ class RealInterruptsTest {
         vm.interrupts().addIrqFd(eventFd, route.gsi());
         eventFd.signal();
         Chips.awaitTaken(first, 0x41);
-        route.update(APIC_1, 0x52);
+        route.setMessage(APIC_1, 0x52);
         eventFd.signal();
         Chips.awaitTaken(second, 0x52);
         assertThat(Chips.take(first, 0x41)).isFalse();
@@ -155,7 +155,7 @@ class RealInterruptsTest {
         AtomicInteger changes = new AtomicInteger();
         FutureTask<Void> changing = new FutureTask<>(() -> {
             while (changes.get() < 100) {
-                route.update(APIC_0, 0x41 + changes.incrementAndGet() % 2);
+                route.setMessage(APIC_0, 0x41 + changes.incrementAndGet() % 2);
                 vm.interrupts().routes().addMsi(APIC_0, 0x60).close();
             }
             return null;
@@ -179,7 +179,7 @@ class RealInterruptsTest {
         vm.interrupts().addIrqFd(eventFd, route.gsi());
         eventFd.signal();
         Chips.awaitTaken(vcpu, 0x41);
-        vm.interrupts().routes().addPin(3, APIC_0, 0x33);
+        vm.interrupts().routes().addMsiForPin(3, APIC_0, 0x33);
         vm.interrupts().setLine(3, true);
         Chips.awaitTaken(vcpu, 0x33);
         assertRefused(Errno.EINVAL, "A resample eventfd needs the IO-APIC in the kernel",
@@ -218,7 +218,7 @@ class RealInterruptsTest {
         vm.x86().createSplitIrqchip(4095);
         assertThat(vm.interrupts().routes().addMsi(APIC_0, 0x41).gsi()).isEqualTo(4095);
         assertThatThrownBy(() -> vm.interrupts().routes().addMsi(APIC_0, 0x41)).isInstanceOf(HostException.class);
-        assertThat(vm.interrupts().routes().addPin(4094, APIC_0, 0x41).gsi()).isEqualTo(4094);
+        assertThat(vm.interrupts().routes().addMsiForPin(4094, APIC_0, 0x41).gsi()).isEqualTo(4094);
     }
 
     @Test
@@ -306,7 +306,7 @@ class RealInterruptsTest {
             try (MsiRoute route = vm.interrupts().routes().addMsi(APIC_0, 0x41);
                     IrqFd message = vm.interrupts().addIrqFd(eventFd, route.gsi());
                     IoEventFd doorbell = vm.addIoEventFd(resample, IoAddress.mmio(1L << 32), 4, 1)) {
-                route.update(APIC_0, 0x42);
+                route.setMessage(APIC_0, 0x42);
                 assertThat(List.of(message, doorbell)).allMatch(handle -> handle.isOpen());
             }
         };

@@ -160,7 +160,7 @@ class RealKvmTest {
             assertRefused(Errno.EINVAL, "KVM_SET_DEVICE_ATTR on " + device + " {group=1, attr=1}",
                     () -> device.setAttr(FILE, FILE_ADD, open));
             assertRefused(Errno.EPERM, "KVM_GET_DEVICE_ATTR on " + device + " {group=1, attr=1}",
-                    () -> device.getAttr(FILE, FILE_ADD, nowhere));
+                    () -> device.attr(FILE, FILE_ADD, nowhere));
         }
     }
 
@@ -175,11 +175,11 @@ class RealKvmTest {
             // Zero, because a KVM without hardware virtualisation behind it keeps no other offset.
             vcpu.setAttr(group, offset, arena.allocateFrom(ValueLayout.JAVA_LONG, 0));
             MemorySegment got = arena.allocateFrom(ValueLayout.JAVA_LONG, -1);
-            vcpu.getAttr(group, offset, got);
+            vcpu.attr(group, offset, got);
             assertThat(got.get(ValueLayout.JAVA_LONG, 0)).isZero();
             MemorySegment nowhere = MemorySegment.ofAddress(16);
             assertRefused(Errno.EFAULT, "{group=0, attr=0}", () -> vcpu.setAttr(group, offset, nowhere));
-            assertRefused(Errno.ENXIO, "{group=0, attr=1}", () -> vcpu.getAttr(group, offset + 1, got));
+            assertRefused(Errno.ENXIO, "{group=0, attr=1}", () -> vcpu.attr(group, offset + 1, got));
         }
     }
 
@@ -189,7 +189,7 @@ class RealKvmTest {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment value = arena.allocate(ValueLayout.JAVA_LONG);
             assertRefused(Errno.ENOTTY, "KVM_SET_DEVICE_ATTR on VM", () -> vm.setAttr(0, 0, value));
-            assertRefused(Errno.ENOTTY, "KVM_GET_DEVICE_ATTR on VM", () -> vm.getAttr(0, 0, value));
+            assertRefused(Errno.ENOTTY, "KVM_GET_DEVICE_ATTR on VM", () -> vm.attr(0, 0, value));
         }
     }
 
@@ -200,7 +200,7 @@ class RealKvmTest {
         for (KvmFile file : List.of(vm, vm.createVcpu(0), vm.createDevice(KvmDeviceType.VFIO))) {
             kernel.refuse(-1, null);
             assertThatThrownBy(() -> file.setAttr(0, 0, onTheHeap)).isInstanceOf(IllegalArgumentException.class);
-            assertThatThrownBy(() -> file.getAttr(0, 0, onTheHeap)).isInstanceOf(IllegalArgumentException.class);
+            assertThatThrownBy(() -> file.attr(0, 0, onTheHeap)).isInstanceOf(IllegalArgumentException.class);
             assertThat(kernel.calls()).isEmpty();
         }
     }

@@ -178,12 +178,12 @@ class RealVcpuTest {
                 .hlt());
         MmioRead read = next(vcpu, MmioRead.class);
         assertThat(read.address()).isEqualTo(DEVICE + 16);
-        assertThat(read.length()).isEqualTo(size);
+        assertThat(read.size()).isEqualTo(size);
         assertThat(read).hasToString("read of " + size + " bytes at 0xd0000010");
         read.answer(value);
         MmioWrite write = next(vcpu, MmioWrite.class);
         assertThat(write.address()).isEqualTo(DEVICE + 24);
-        assertThat(write.length()).isEqualTo(size);
+        assertThat(write.size()).isEqualTo(size);
         assertThat(write.value()).isEqualTo(expected);
         assertThat(write).hasToString("write of 0x" + Long.toHexString(expected) + " (" + size
                 + " bytes) at 0xd0000018");
@@ -504,7 +504,7 @@ class RealVcpuTest {
         Vcpu vcpu = guest(program.load(4, RAX, RBX, 0).store(4, RBX, 4, RAX).jmp(loop));
         assertNoAllocation(vcpu, exit -> {
             switch (exit) {
-                case MmioRead read -> read.answer(read.address() + read.length());
+                case MmioRead read -> read.answer(read.address() + read.size());
                 case MmioWrite write -> assertPort(PORT, write.value() == DEVICE + 4 ? 0 : -1);
                 default -> throw vcpu.unhandled(exit);
             }

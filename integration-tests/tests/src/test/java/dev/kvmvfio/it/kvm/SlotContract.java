@@ -70,22 +70,22 @@ abstract class SlotContract {
         try (HostMemory ram = HostMemory.allocate(kernel, 8 * PAGE);
                 MemorySlot slot = vm.memory().add(2 * PAGE, ram, SlotFlag.DIRTY_LOG)) {
             ram.segment().set(ValueLayout.JAVA_BYTE, 5 * PAGE, (byte) 1);
-            assertThat(slot.dirtyPages()).as("what the program writes").isEqualTo(pages());
+            assertThat(slot.dirtyLog()).as("what the program writes").isEqualTo(pages());
             guestWrites((int) (5 * PAGE - 1));
             assertThat(at(ram, 3 * PAGE - 1)).isNotZero();
-            assertThat(slot.dirtyPages()).isEqualTo(pages(2));
-            assertThat(slot.dirtyPages()).as("read once").isEqualTo(pages());
+            assertThat(slot.dirtyLog()).isEqualTo(pages(2));
+            assertThat(slot.dirtyLog()).as("read once").isEqualTo(pages());
             guestWrites((int) (2 * PAGE));
             guestWrites((int) (9 * PAGE));
             guestWrites((int) (9 * PAGE + 1));
-            assertThat(slot.dirtyPages()).isEqualTo(pages(0, 7));
+            assertThat(slot.dirtyLog()).isEqualTo(pages(0, 7));
         }
     }
 
     @Test
     void aSlotWithoutALogSaysHowToGetOne() {
         try (HostMemory ram = HostMemory.allocate(kernel, PAGE); MemorySlot slot = vm.memory().add(0, ram)) {
-            assertThatThrownBy(slot::dirtyPages).isInstanceOfSatisfying(KernelException.class,
+            assertThatThrownBy(slot::dirtyLog).isInstanceOfSatisfying(KernelException.class,
                     refused -> assertThat(refused.errno()).isEqualTo(Errno.ENOENT))
                     .hasMessageEndingWith("Add the memory with SlotFlag.DIRTY_LOG");
         }
@@ -98,7 +98,7 @@ abstract class SlotContract {
             MemorySlot slot = vm.memory().add(0, ram, SlotFlag.DIRTY_LOG);
             slot.close();
             kernel.refuse(-1, null);
-            assertThatThrownBy(slot::dirtyPages).isInstanceOf(IllegalStateException.class)
+            assertThatThrownBy(slot::dirtyLog).isInstanceOf(IllegalStateException.class)
                     .hasMessageEndingWith("is closed");
             assertThat(kernel.calls()).isEmpty();
         }
@@ -110,7 +110,7 @@ abstract class SlotContract {
                 MemorySlot slot = vm.memory().add(0, rom, SlotFlag.READ_ONLY, SlotFlag.DIRTY_LOG)) {
             guestWrites(0x123);
             assertThat(at(rom, 0x123)).isZero();
-            assertThat(slot.dirtyPages()).isEqualTo(pages());
+            assertThat(slot.dirtyLog()).isEqualTo(pages());
         }
     }
 

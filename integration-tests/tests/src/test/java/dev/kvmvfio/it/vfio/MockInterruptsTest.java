@@ -363,7 +363,7 @@ class MockInterruptsTest {
         first.close();
         first.close();
         assertThat(vm.interrupts().routes().addMsi(APIC, 3).gsi()).isEqualTo(FIRST_MESSAGE);
-        assertThatThrownBy(() -> first.update(APIC, 4)).isInstanceOf(IllegalStateException.class)
+        assertThatThrownBy(() -> first.setMessage(APIC, 4)).isInstanceOf(IllegalStateException.class)
                 .hasMessageEndingWith("is closed");
         assertThat(second).hasToString("GSI 25, message 0x2 to address 0xfee00000");
     }
@@ -374,9 +374,9 @@ class MockInterruptsTest {
         vm.interrupts().createIrqchip();
         MsiRoute route = vm.interrupts().routes().addMsi(APIC, 1);
         kernel.refuse(-1, null);
-        route.update(APIC, 1);
+        route.setMessage(APIC, 1);
         assertThat(kernel.calls()).isEmpty();
-        route.update(APIC, 2);
+        route.setMessage(APIC, 2);
         assertThat(kernel.calls()).hasSize(1);
     }
 
@@ -388,7 +388,7 @@ class MockInterruptsTest {
         MsiRoute route = vm.interrupts().routes().addMsi(APIC, 1);
         assertThat(route.gsi()).isEqualTo(FIRST_MESSAGE);
         kernel.refuse(0, Errno.ENOMEM);
-        assertRefused(Errno.ENOMEM, "GSI 24", () -> route.update(APIC + 0x1000, 2));
+        assertRefused(Errno.ENOMEM, "GSI 24", () -> route.setMessage(APIC + 0x1000, 2));
         assertThat(List.of(route.address(), (long) route.data())).containsExactly(APIC, 1L);
     }
 
@@ -413,7 +413,7 @@ class MockInterruptsTest {
         Vm split = createVmWithRoutes(64);
         split.x86().createSplitIrqchip(24);
         for (int pin = 0; pin < 24; pin++) {
-            assertThat(split.interrupts().routes().addPin(pin, APIC, pin).gsi()).isEqualTo(pin);
+            assertThat(split.interrupts().routes().addMsiForPin(pin, APIC, pin).gsi()).isEqualTo(pin);
         }
         fill(split, 64 - 24);
     }
@@ -433,15 +433,16 @@ class MockInterruptsTest {
     @Test
     void onlyPinsOfTheProgramsOwnIoApicAreRouted() {
         vm.interrupts().createIrqchip();
-        assertThatThrownBy(() -> vm.interrupts().routes().addPin(0, APIC, 0)).isInstanceOf(IllegalStateException.class)
+        assertThatThrownBy(() -> vm.interrupts().routes().addMsiForPin(0, APIC, 0))
+                .isInstanceOf(IllegalStateException.class)
                 .hasMessageContaining("is the kernel's");
         Vm split = kvm.createVm();
         split.x86().createSplitIrqchip(24);
-        split.interrupts().routes().addPin(3, APIC, 0x31);
-        assertThatThrownBy(() -> split.interrupts().routes().addPin(3, APIC, 0x31))
+        split.interrupts().routes().addMsiForPin(3, APIC, 0x31);
+        assertThatThrownBy(() -> split.interrupts().routes().addMsiForPin(3, APIC, 0x31))
                 .isInstanceOf(IllegalStateException.class)
                 .hasMessageContaining("has a route already: GSI 3, message 0x31");
-        assertThatThrownBy(() -> split.interrupts().routes().addPin(24, APIC, 0))
+        assertThatThrownBy(() -> split.interrupts().routes().addMsiForPin(24, APIC, 0))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("pin 24 is beyond the 24");
         split.interrupts().setLine(3, true);
