@@ -5,9 +5,13 @@ import static org.junit.platform.engine.discovery.DiscoverySelectors.selectClass
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.util.Arrays;
+import java.util.Set;
+import java.util.stream.Collectors;
+import org.junit.platform.engine.FilterResult;
 import org.junit.platform.engine.TestExecutionResult;
 import org.junit.platform.engine.support.descriptor.MethodSource;
 import org.junit.platform.launcher.LauncherDiscoveryRequest;
+import org.junit.platform.launcher.PostDiscoveryFilter;
 import org.junit.platform.launcher.TestExecutionListener;
 import org.junit.platform.launcher.TestIdentifier;
 import org.junit.platform.launcher.core.LauncherDiscoveryRequestBuilder;
@@ -27,11 +31,16 @@ public final class TestsInLab implements TestExecutionListener {
     /**
      * Runs the tests and exits with 1 when one failed.
      *
-     * @param classNames the test classes
+     * @param names the test classes; with # and the name of a method, that alone
      */
-    public static void main(String[] classNames) {
+    public static void main(String[] names) {
+        Set<String> methods = Arrays.stream(names).filter(name -> name.contains("#")).collect(Collectors.toSet());
+        PostDiscoveryFilter chosen = test -> FilterResult.includedIf(methods.isEmpty() || test.getSource()
+                .filter(MethodSource.class::isInstance).map(MethodSource.class::cast)
+                .map(method -> methods.contains(method.getClassName() + "#" + method.getMethodName())).orElse(true));
         LauncherDiscoveryRequest request = LauncherDiscoveryRequestBuilder.request()
-                .selectors(Arrays.stream(classNames).map(name -> selectClass(name)).toList()).build();
+                .selectors(Arrays.stream(names).map(name -> selectClass(name.replaceAll("#.*", ""))).toList())
+                .filters(chosen).build();
         TestsInLab listener = new TestsInLab();
         LauncherFactory.create().execute(request, listener);
         System.exit(listener.failed ? 1 : 0);
