@@ -346,7 +346,7 @@ final class IommufdCommands {
         boolean hasType = iommu_hwpt_alloc.data_type(struct) != iommufd_h.IOMMU_HWPT_DATA_NONE();
         boolean hasData = iommu_hwpt_alloc.data_len(struct) != 0;
         Refusal.when(hasType != hasData, EINVAL);
-        command.file.get(iommu_hwpt_alloc.dev_id(struct), IommufdDevice.class);
+        command.file.get(iommu_hwpt_alloc.dev_id(struct), IommufdPciDevice.class);
         IommufdObject parent;
         try {
             parent = command.file.get(iommu_hwpt_alloc.pt_id(struct), IommufdObject.class);
@@ -380,7 +380,7 @@ final class IommufdCommands {
         MemorySegment reserved = iommu_hw_info.__reserved(struct);
         Refusal.when((iommu_hw_info.flags(struct) & ~inputType) != 0
                 || reserved.mismatch(Argument.allocate(reserved.byteSize())) >= 0, EOPNOTSUPP);
-        command.file.get(iommu_hw_info.dev_id(struct), IommufdDevice.class);
+        command.file.get(iommu_hw_info.dev_id(struct), IommufdPciDevice.class);
         long bytes = Integer.toUnsignedLong(iommu_hw_info.data_len(struct));
         command.argument.memory().write(iommu_hw_info.data_uptr(struct), Argument.allocate(bytes));
         iommu_hw_info.data_len(struct, 0);

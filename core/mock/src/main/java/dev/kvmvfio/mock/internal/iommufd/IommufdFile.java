@@ -116,7 +116,7 @@ public final class IommufdFile extends OpenFile {
     /** Whether a device of a group is bound here. */
     public boolean hasGroup(IsolationGroup group) {
         return objects.values().stream()
-                .anyMatch(object -> object instanceof IommufdDevice device && device.isOf(group));
+                .anyMatch(object -> object instanceof IommufdPciDevice device && device.isOf(group));
     }
 
     List<IommufdIoas> ioases() {
@@ -140,11 +140,11 @@ public final class IommufdFile extends OpenFile {
     }
 
     /** Makes a device this iommufd's own, and with it the device's group. */
-    public IommufdDevice bind(PciFunction function) {
+    public IommufdPciDevice bind(PciFunction function) {
         IsolationGroup group = function.group();
         Refusal.when(!iommu.isSafe(), EPERM);
         group.share(this);
-        return add(new IommufdDevice(this, function, groups.computeIfAbsent(group, IommufdGroup::new)));
+        return add(new IommufdPciDevice(this, function, groups.computeIfAbsent(group, IommufdGroup::new)));
     }
 
     @Override

@@ -10,7 +10,7 @@ import java.util.List;
 /** An IOMMU group in an iommufd: all its devices that are attached have the same page table. */
 final class IommufdGroup {
     private final IsolationGroup group;
-    private final List<IommufdDevice> attached = new ArrayList<>();
+    private final List<IommufdPciDevice> attached = new ArrayList<>();
     private IommufdHwpt hwpt;
 
     IommufdGroup(IsolationGroup group) {
@@ -21,11 +21,11 @@ final class IommufdGroup {
         return hwpt;
     }
 
-    boolean isAttached(IommufdDevice device) {
+    boolean isAttached(IommufdPciDevice device) {
         return attached.contains(device);
     }
 
-    void attach(IommufdDevice device, IommufdHwpt table) {
+    void attach(IommufdPciDevice device, IommufdHwpt table) {
         Refusal.when(hwpt != null && hwpt != table, EINVAL);
         table.ioas().reserveFor(device);
         set(table);
@@ -39,7 +39,7 @@ final class IommufdGroup {
     }
 
     /** Moves all attached devices to another page table; answers the one that they leave, or null for the same. */
-    IommufdHwpt replace(IommufdDevice device, IommufdHwpt table) {
+    IommufdHwpt replace(IommufdPciDevice device, IommufdHwpt table) {
         Refusal.when(!isAttached(device), EINVAL);
         IommufdHwpt old = hwpt;
         if (table == old) {
@@ -68,7 +68,7 @@ final class IommufdGroup {
     }
 
     /** Takes a device from its page table, which is the answer. */
-    IommufdHwpt detach(IommufdDevice device) {
+    IommufdHwpt detach(IommufdPciDevice device) {
         IommufdHwpt old = hwpt;
         attached.remove(device);
         if (attached.isEmpty()) {

@@ -70,11 +70,11 @@ public final class IommufdIoas extends IommufdObject implements Machine.Holder {
         return Iommu.without(0, LAST, allReserved());
     }
 
-    void reserveFor(IommufdDevice device) {
+    void reserveFor(IommufdPciDevice device) {
         reserve(device, file().iommu().reserved());
     }
 
-    void unreserveFor(IommufdDevice device) {
+    void unreserveFor(IommufdPciDevice device) {
         reserved.remove(device);
     }
 

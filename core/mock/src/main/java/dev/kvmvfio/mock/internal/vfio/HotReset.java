@@ -9,7 +9,7 @@ import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.bindings.vfio.vfio_pci_dependent_device;
 import dev.kvmvfio.bindings.vfio.vfio_pci_hot_reset;
 import dev.kvmvfio.bindings.vfio.vfio_pci_hot_reset_info;
-import dev.kvmvfio.mock.internal.iommufd.IommufdDevice;
+import dev.kvmvfio.mock.internal.iommufd.IommufdPciDevice;
 import dev.kvmvfio.mock.internal.iommufd.IommufdFile;
 import dev.kvmvfio.mock.internal.pci.PciFunction;
 import dev.kvmvfio.mock.internal.system.Argument;
@@ -93,7 +93,7 @@ final class HotReset {
         if (other == null) {
             return vfio_h.VFIO_PCI_DEVID_NOT_OWNED();
         }
-        IommufdDevice bound = other.iommufdDevice();
+        IommufdPciDevice bound = other.iommufdDevice();
         if (bound != null && bound.file() == owner) {
             return bound.id();
         }

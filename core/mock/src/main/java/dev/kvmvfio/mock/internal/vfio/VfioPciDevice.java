@@ -2,7 +2,7 @@ package dev.kvmvfio.mock.internal.vfio;
 
 import static dev.kvmvfio.kernel.Errno.EINVAL;
 
-import dev.kvmvfio.mock.internal.iommufd.IommufdDevice;
+import dev.kvmvfio.mock.internal.iommufd.IommufdPciDevice;
 import dev.kvmvfio.mock.internal.iommufd.IommufdFile;
 import dev.kvmvfio.mock.internal.kvm.VirtualMachine;
 import dev.kvmvfio.mock.internal.pci.PciClient;
@@ -21,7 +21,7 @@ final class VfioPciDevice implements PciClient, Machine.Holder {
     private int files;
     private int openCount;
     private VirtualMachine vm;
-    private IommufdDevice iommufdDevice;
+    private IommufdPciDevice iommufdDevice;
     private boolean attached;
     private boolean openedByCdev;
 
@@ -112,7 +112,7 @@ final class VfioPciDevice implements PciClient, Machine.Holder {
     }
 
     /** What iommufd has made of this device, or null. */
-    IommufdDevice iommufdDevice() {
+    IommufdPciDevice iommufdDevice() {
         return iommufdDevice;
     }
 

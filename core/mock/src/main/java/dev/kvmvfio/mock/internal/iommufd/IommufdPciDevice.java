@@ -7,11 +7,11 @@ import dev.kvmvfio.mock.internal.pci.PciFunction;
 import dev.kvmvfio.mock.internal.system.Refusal;
 
 /** A device that is bound to an iommufd, and the page table that it is attached to. */
-public final class IommufdDevice extends IommufdObject {
+public final class IommufdPciDevice extends IommufdObject {
     private final PciFunction function;
     private final IommufdGroup group;
 
-    IommufdDevice(IommufdFile file, PciFunction function, IommufdGroup group) {
+    IommufdPciDevice(IommufdFile file, PciFunction function, IommufdGroup group) {
         super(file);
         this.function = function;
         this.group = group;
@@ -32,7 +32,7 @@ public final class IommufdDevice extends IommufdObject {
     private final class Arrival implements Move {
         @Override
         public IommufdHwpt to(IommufdHwpt table) {
-            group.attach(IommufdDevice.this, table);
+            group.attach(IommufdPciDevice.this, table);
             return null;
         }
 
@@ -42,7 +42,7 @@ public final class IommufdDevice extends IommufdObject {
             try {
                 table.fill();
             } catch (Refusal refused) {
-                group.detach(IommufdDevice.this);
+                group.detach(IommufdPciDevice.this);
                 throw refused;
             }
             return null;
@@ -53,7 +53,7 @@ public final class IommufdDevice extends IommufdObject {
     private final class Replacement implements Move {
         @Override
         public IommufdHwpt to(IommufdHwpt table) {
-            return group.replace(IommufdDevice.this, table);
+            return group.replace(IommufdPciDevice.this, table);
         }
 
         @Override
