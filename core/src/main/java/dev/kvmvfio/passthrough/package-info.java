@@ -26,7 +26,7 @@
  *
  * {@snippet lang=java :
  * try (Kvm kvm = Kvm.open(); Vm vm = kvm.createVm()) {
- *     vm.interrupts().createIrqchip();                         // before the first vCPU
+ *     vm.interrupts().createIrqchip();            // before the first vCPU
  *     GuestDevice device = AttachedDevice.request("0000:6a:01.0").attach(vm).device();
  *     IntxLine line = device.connectIntx(11);     // GSI 11, with resample
  *     line.close();                               // the guest chose MSI-X

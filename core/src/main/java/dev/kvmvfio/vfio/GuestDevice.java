@@ -12,7 +12,7 @@ import java.util.NoSuchElementException;
  *
  * {@snippet :
  * try (Kvm kvm = Kvm.open(); Vm vm = kvm.createVm()) {
- *     vm.interrupts().createIrqchip();                         // before the first vCPU
+ *     vm.interrupts().createIrqchip();            // before the first vCPU
  *     GuestDevice device = AttachedDevice.request("0000:6a:01.0").attach(vm).device();
  *     device.mapBar(0).place(0xe000_0000L);
  *     IntxLine line = device.connectIntx(11);     // GSI 11
