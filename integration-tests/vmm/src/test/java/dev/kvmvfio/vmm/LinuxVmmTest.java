@@ -3,8 +3,8 @@ package dev.kvmvfio.vmm;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvmvfio.kernel.Errno;
-import dev.kvmvfio.mock.model.KernelProfile;
 import dev.kvmvfio.mock.MockKernel;
+import dev.kvmvfio.mock.model.KernelProfile;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
