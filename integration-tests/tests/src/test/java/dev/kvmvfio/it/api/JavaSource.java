@@ -27,7 +27,8 @@ import org.apache.commons.cli.Options;
 /** Java source that is compiled in memory, by a program that has this library on its module path. */
 final class JavaSource {
     private static final List<Path> MODULES = Stream
-            .of(Kernel.class, vfio_h.class, MockKernel.class, Machine.class, Options.class).map(JavaSource::home).toList();
+            .of(Kernel.class, vfio_h.class, MockKernel.class, Machine.class, Options.class).map(JavaSource::home)
+            .toList();
 
     private final String text;
 
@@ -53,7 +54,8 @@ final class JavaSource {
 
     /** Imports of everything that core, the mock and the example VMM offer to a program, and of the JDK's collections. */
     static String imports() {
-        String packages = ModuleFinder.of(home(Kernel.class), home(MockKernel.class), home(Machine.class)).findAll().stream()
+        String packages = ModuleFinder.of(home(Kernel.class), home(MockKernel.class), home(Machine.class)).findAll()
+                .stream()
                 .flatMap(module -> module.descriptor().exports().stream())
                 .map(export -> "import " + export.source() + ".*;").sorted().collect(Collectors.joining("\n"));
         return packages + "\nimport java.util.*;\n";
