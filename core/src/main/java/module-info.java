@@ -11,6 +11,8 @@ module dev.kvmvfio {
     requires transitive dev.kvmvfio.bindings;
     // For the events; without it there are none.
     requires static jdk.jfr;
+    // Annotations, for compilers.
+    requires static org.jspecify;
 
     exports dev.kvmvfio.dma;
     exports dev.kvmvfio.iommufd;

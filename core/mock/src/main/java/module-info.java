@@ -7,6 +7,8 @@
  */
 module dev.kvmvfio.mock {
     requires transitive dev.kvmvfio;
+    // Annotations, for compilers.
+    requires static org.jspecify;
 
     exports dev.kvmvfio.mock;
     exports dev.kvmvfio.mock.model;

@@ -17,4 +17,7 @@
  *
  * <p>What is mapped is pinned: it counts against {@code RLIMIT_MEMLOCK}, unless the process has {@code CAP_IPC_LOCK}.
  */
+@NullMarked
 package dev.kvmvfio.dma;
+
+import org.jspecify.annotations.NullMarked;

@@ -3,14 +3,16 @@ package dev.kvmvfio.internal;
 import dev.kvmvfio.kvm.aarch64.Aarch64Vcpu;
 import dev.kvmvfio.kvm.x86.X86Kvm;
 import java.lang.invoke.MethodHandles;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The way from the package {@code kvm} to the facets of an architecture, whose constructors are not public. They know
  * nothing of {@code kvm} in turn.
  */
 public final class ArchitectureAccess {
-    private static volatile X86Access x86;
-    private static volatile Aarch64Access aarch64;
+    private static volatile @Nullable X86Access x86;
+    private static volatile @Nullable Aarch64Access aarch64;
 
     private ArchitectureAccess() {
     }
@@ -30,7 +32,7 @@ public final class ArchitectureAccess {
         if (x86 == null) {
             initialize(X86Kvm.class);
         }
-        return x86;
+        return Objects.requireNonNull(x86);
     }
 
     /** The facets of aarch64. */
@@ -38,7 +40,7 @@ public final class ArchitectureAccess {
         if (aarch64 == null) {
             initialize(Aarch64Vcpu.class);
         }
-        return aarch64;
+        return Objects.requireNonNull(aarch64);
     }
 
     private static void initialize(Class<?> type) {

@@ -1,8 +1,10 @@
 package dev.kvmvfio.internal;
 
+import org.jspecify.annotations.Nullable;
+
 /** Collects what goes wrong while several things must all be tried. */
 public final class Failures {
-    private RuntimeException first;
+    private @Nullable RuntimeException first;
 
     /** Nothing has failed yet. */
     public Failures() {

@@ -2,13 +2,16 @@ package dev.kvmvfio.internal;
 
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.Handle;
+import java.util.Objects;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What the package {@code kernel} opens to this library and to nobody else, as the JDK's SharedSecrets do for its own
  * packages: a public member would be offered to users on every handle.
  */
 public abstract class KernelAccess {
-    private static KernelAccess instance;
+    private static @Nullable KernelAccess instance;
 
     /** For the one implementation. */
     protected KernelAccess() {
@@ -21,14 +24,14 @@ public abstract class KernelAccess {
 
     /** The one implementation. */
     public static KernelAccess get() {
-        return instance;
+        return Objects.requireNonNull(instance);
     }
 
     /** The life of a handle. */
     protected abstract Lifecycle lifecycle(Handle handle);
 
     /** Calls a handle's hook. */
-    protected abstract String reasonToStayOpen(Handle handle);
+    protected abstract Optional<String> reasonToStayOpen(Handle handle);
 
     /** Calls a handle's hook. */
     protected abstract void quiesce(Handle handle);

@@ -141,10 +141,9 @@ public final class Lifecycle {
             if (life.closed) {
                 return;
             }
-            String reason = hooks.reasonToStayOpen(handle);
-            if (reason != null) {
+            hooks.reasonToStayOpen(handle).ifPresent(reason -> {
                 throw new IllegalStateException(reason);
-            }
+            });
             life.closed = true;
             open = List.copyOf(life.children);
         }

@@ -18,4 +18,7 @@
  * }
  * }
  */
+@NullMarked
 package dev.kvmvfio.iommufd;
+
+import org.jspecify.annotations.NullMarked;

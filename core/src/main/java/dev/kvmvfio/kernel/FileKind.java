@@ -4,6 +4,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Supplier;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What an open file is, as far as its ioctls go. VFIO uses a number for one thing on a container and for another on a
@@ -32,7 +33,7 @@ public enum FileKind {
     private static final Pattern GROUP = Pattern.compile("/dev/vfio/(noiommu-)?\\d+");
 
     private final Supplier<Ioctls> make;
-    private volatile Ioctls ioctls;
+    private volatile @Nullable Ioctls ioctls;
 
     FileKind(Supplier<Ioctls> make) {
         this.make = make;

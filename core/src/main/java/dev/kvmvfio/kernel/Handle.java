@@ -2,6 +2,7 @@ package dev.kvmvfio.kernel;
 
 import dev.kvmvfio.internal.KernelAccess;
 import dev.kvmvfio.internal.Lifecycle;
+import java.util.Optional;
 
 /**
  * Something of the kernel that a program owns and gives back with {@link #close()}. Handles form a tree: what was made
@@ -23,7 +24,7 @@ public abstract class Handle implements AutoCloseable {
             }
 
             @Override
-            protected String reasonToStayOpen(Handle handle) {
+            protected Optional<String> reasonToStayOpen(Handle handle) {
                 return handle.reasonToStayOpen();
             }
 
@@ -73,10 +74,10 @@ public abstract class Handle implements AutoCloseable {
     /**
      * Why this handle cannot be closed now, for handles that others rely on without being their children.
      *
-     * @return the reason, or null when it can be closed
+     * @return the reason; empty when it can be closed
      */
-    protected String reasonToStayOpen() {
-        return null;
+    protected Optional<String> reasonToStayOpen() {
+        return Optional.empty();
     }
 
     /** Stops what must not go on while the children are being closed. Called before them, and may be called again. */

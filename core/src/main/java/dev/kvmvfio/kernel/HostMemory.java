@@ -4,6 +4,7 @@ import dev.kvmvfio.internal.Failures;
 import dev.kvmvfio.internal.Lifecycle;
 import java.util.List;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Memory of this process that a guest or a device can be given: a guest's RAM, or a buffer for DMA. It starts on a page
@@ -18,10 +19,10 @@ import java.util.Optional;
  * memory slot or a DMA mapping uses it.
  */
 public final class HostMemory extends MappedMemory {
-    private final FileDescriptor file;
+    private final @Nullable FileDescriptor file;
     private final String description;
 
-    HostMemory(Kernel kernel, long address, long size, FileDescriptor file, String description) {
+    HostMemory(Kernel kernel, long address, long size, @Nullable FileDescriptor file, String description) {
         super(kernel, address, size);
         this.file = file;
         this.description = description;
@@ -61,9 +62,11 @@ public final class HostMemory extends MappedMemory {
     }
 
     @Override
-    protected String reasonToStayOpen() {
+    protected Optional<String> reasonToStayOpen() {
         List<Handle> users = Lifecycle.children(this);
-        return users.isEmpty() ? null : this + " is still used by " + users + ": close these first";
+        return users.isEmpty()
+                ? Optional.empty()
+                : Optional.of(this + " is still used by " + users + ": close these first");
     }
 
     @Override

@@ -2,6 +2,7 @@ package dev.kvmvfio.kernel;
 
 import dev.kvmvfio.bindings.system.system_h;
 import dev.kvmvfio.internal.PageAlignment;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What memory is wanted: made by {@link HostMemory#of}, completed by its own methods, and carried out by
@@ -13,8 +14,8 @@ import dev.kvmvfio.internal.PageAlignment;
 public final class HostMemoryRequest {
     private final Kernel kernel;
     private final long size;
-    private String name;
-    private HugePages hugePages;
+    private @Nullable String name;
+    private @Nullable HugePages hugePages;
     private boolean prefault;
 
     HostMemoryRequest(Kernel kernel, long size) {
@@ -66,7 +67,7 @@ public final class HostMemoryRequest {
      */
     public HostMemory allocate() {
         PageAlignment.checkLength(hugePages == null ? kernel.pageSize() : hugePages.bytes(), size);
-        return name == null ? anonymous() : ofFile();
+        return name == null ? anonymous() : ofFile(name);
     }
 
     private HostMemory anonymous() {
@@ -74,10 +75,10 @@ public final class HostMemoryRequest {
         return mapped(kernel.mmap(size, protection(), flags, -1, 0), null);
     }
 
-    private HostMemory ofFile() {
+    private HostMemory ofFile(String fileName) {
         int flags = system_h.MFD_CLOEXEC() | (hugePages == null ? 0 : hugePages.memfdFlags());
-        FileDescriptor file = FileDescriptor.own(kernel, (int) check("memfd_create", kernel.memfd(name, flags)),
-                "memfd " + name);
+        FileDescriptor file = FileDescriptor.own(kernel, (int) check("memfd_create", kernel.memfd(fileName, flags)),
+                "memfd " + fileName);
         try {
             check("ftruncate", file.ftruncate(size));
             return mapped(file.mmap(size, protection(), system_h.MAP_SHARED() | mapFlags(), 0), file);
@@ -97,7 +98,7 @@ public final class HostMemoryRequest {
         return huge | (prefault ? system_h.MAP_POPULATE() : hugePages == null ? system_h.MAP_NORESERVE() : 0);
     }
 
-    private HostMemory mapped(long address, FileDescriptor file) {
+    private HostMemory mapped(long address, @Nullable FileDescriptor file) {
         return new HostMemory(kernel, check("mmap", address), size, file, toString());
     }
 

@@ -19,10 +19,10 @@ import jdk.jfr.StackTrace;
 final class IoctlEvent extends Event {
     @Label("Name")
     @Description("The request, such as KVM_CREATE_VM")
-    private String name;
+    private String name = "";
 
     @Label("File")
-    private String file;
+    private String file = "";
 
     @Label("Result")
     @Description("What the kernel answered; -1 when it refused")
@@ -30,7 +30,7 @@ final class IoctlEvent extends Event {
 
     @Label("errno")
     @Description("How the kernel refused, such as EBUSY; empty when it did not")
-    private String errno;
+    private String errno = "";
 
     /** Makes the call, and records it when that is switched on. */
     static int call(Kernel kernel, FileDescriptor fd, FileKind kind, long request, MemorySegment argument) {

@@ -50,8 +50,8 @@ import dev.kvmvfio.bindings.kvm.kvm_reg_list;
 import dev.kvmvfio.bindings.kvm.kvm_signal_mask;
 import dev.kvmvfio.bindings.kvm.kvm_tpr_access_ctl;
 import dev.kvmvfio.bindings.kvm.kvm_translation;
-import dev.kvmvfio.bindings.kvm.kvm_userspace_memory_region;
 import dev.kvmvfio.bindings.kvm.kvm_userspace_memory_region2;
+import dev.kvmvfio.bindings.kvm.kvm_userspace_memory_region;
 import dev.kvmvfio.bindings.kvm.kvm_vapic_addr;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_cpuid2;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_debugregs;
@@ -66,8 +66,8 @@ import dev.kvmvfio.bindings.kvm.x86_64.kvm_pit_state2;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_pmu_event_filter;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_regs;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_reinject_control;
-import dev.kvmvfio.bindings.kvm.x86_64.kvm_sregs;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_sregs2;
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_sregs;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_x86_64_h;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_xcrs;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_xsave;
@@ -94,6 +94,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /** The ioctls of one kind of file: their numbers, their names, and what their arguments point to. */
 final class Ioctls {
@@ -105,14 +106,14 @@ final class Ioctls {
     private final Map<Long, Known> known = new HashMap<>();
 
     /** An ioctl; the layout is null when its argument is a number, or none. */
-    record Known(String name, MemoryLayout layout) {
+    record Known(String name, @Nullable MemoryLayout layout) {
     }
 
     private Ioctls add(String name, long request) {
         return add(name, request, null);
     }
 
-    private Ioctls add(String name, long request, MemoryLayout layout) {
+    private Ioctls add(String name, long request, @Nullable MemoryLayout layout) {
         known.put(canonical(request), new Known(name, layout));
         return this;
     }

@@ -1,5 +1,7 @@
 package dev.kvmvfio.kernel;
 
+import java.util.Objects;
+
 /**
  * What this library throws when the host, its kernel or the guest cannot do what was asked. The message says what failed and on
  * which device; {@link #remedy()} says what to do about it.
@@ -15,6 +17,16 @@ public abstract sealed class KvmVfioException extends RuntimeException
     KvmVfioException(String message, String remedy) {
         super(remedy.isEmpty() ? message : message + ". " + remedy);
         this.remedy = remedy;
+    }
+
+    /**
+     * What failed, and what to do about it.
+     *
+     * @return never null
+     */
+    @Override
+    public final String getMessage() {
+        return Objects.requireNonNull(super.getMessage());
     }
 
     /**

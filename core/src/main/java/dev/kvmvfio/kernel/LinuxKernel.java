@@ -754,7 +754,8 @@ final class LinuxKernel implements Kernel {
             return 0;
         } catch (NoSuchFileException missing) {
             // The JDK says so of what is below a file, too.
-            return Files.isDirectory(file.getParent()) ? -errnoOf(missing) : refusedAccess(path);
+            Path folder = file.getParent();
+            return folder != null && Files.isDirectory(folder) ? -errnoOf(missing) : refusedAccess(path);
         } catch (IOException failure) {
             return refusedAccess(path);
         }

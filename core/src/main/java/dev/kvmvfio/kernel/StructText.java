@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.IntFunction;
 import java.util.function.Supplier;
 import java.util.regex.Pattern;
@@ -95,7 +96,7 @@ final class StructText {
         }
         int old = before.get(ValueLayout.JAVA_INT_UNALIGNED, offset);
         int now = after.get(ValueLayout.JAVA_INT_UNALIGNED, offset);
-        return old == now ? files.get(old) : old + " => " + files.get(now);
+        return old == now ? Objects.requireNonNull(files.get(old)) : old + " => " + files.get(now);
     }
 
     /** A value, or its old and its new one. */

@@ -8,8 +8,11 @@ import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
+import java.util.Objects;
+import java.util.Optional;
 import java.util.function.IntFunction;
 import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A system call, decoded. As text it is a line like those of strace: the call, the file with its number, the ioctl by
@@ -67,13 +70,13 @@ public final class SystemCall {
         MemorySegment before = copy(ioctl.layout(), argument);
         String name = nameOf(kind, ioctl, before);
         Arguments arguments = name.equals(FILE_ADD) || name.equals(FILE_DEL)
-                ? (returned, result) -> attribute(before, returned && result >= 0, files)
+                ? (returned, result) -> attribute(Objects.requireNonNull(before), returned && result >= 0, files)
                 : (returned, result) -> struct(ioctl.layout(), argument, before, returned, files);
         return new SystemCall("ioctl", file, name, arguments, arguments.capture(false, 0), 0);
     }
 
     /** Memory without an arena may be any address, and a bad one is the kernel's to refuse: it is not read. */
-    static MemorySegment copy(MemoryLayout layout, MemorySegment argument) {
+    static @Nullable MemorySegment copy(@Nullable MemoryLayout layout, MemorySegment argument) {
         if (layout == null || argument.byteSize() == 0 || argument.scope().equals(FOR_EVER)) {
             return null;
         }
@@ -89,7 +92,7 @@ public final class SystemCall {
     }
 
     /** A file is handed to KVM through an attribute, which is no name for what happens. */
-    private static String nameOf(FileKind kind, Ioctls.Known ioctl, MemorySegment attr) {
+    private static String nameOf(FileKind kind, Ioctls.Known ioctl, @Nullable MemorySegment attr) {
         if (kind != FileKind.KVM_DEVICE || !ioctl.name().equals("KVM_SET_DEVICE_ATTR") || attr == null
                 || attr.byteSize() < kvm_device_attr.sizeof()
                 || kvm_device_attr.group(attr) != kvm_h.KVM_DEV_VFIO_FILE()) {
@@ -101,12 +104,13 @@ public final class SystemCall {
                 : attribute == kvm_h.KVM_DEV_VFIO_FILE_DEL() ? FILE_DEL : ioctl.name();
     }
 
-    private static Supplier<String> struct(MemoryLayout layout, MemorySegment argument, MemorySegment before,
+    private static Supplier<String> struct(@Nullable MemoryLayout layout, MemorySegment argument,
+            @Nullable MemorySegment before,
             boolean returned, IntFunction<String> files) {
-        if (before == null) {
+        if (layout == null || before == null) {
             return () -> argument.address() == 0 ? "0" : "0x" + Long.toHexString(argument.address());
         }
-        MemorySegment after = returned ? copy(layout, argument) : before;
+        MemorySegment after = returned ? Objects.requireNonNull(copy(layout, argument)) : before;
         if (layout == Ioctls.TEXT) {
             return () -> '"' + text(before) + '"';
         }
@@ -197,10 +201,10 @@ public final class SystemCall {
     /**
      * How the call failed.
      *
-     * @return the errno, or null when it succeeded
+     * @return the errno; empty when it succeeded
      */
-    public Errno errno() {
-        return result < 0 ? Errno.of((int) -result) : null;
+    public Optional<Errno> errno() {
+        return result < 0 ? Optional.of(Errno.of((int) -result)) : Optional.empty();
     }
 
     @Override
@@ -222,7 +226,7 @@ public final class SystemCall {
         }
         return switch (operation) {
             case "mmap" -> "0x" + Long.toHexString(result);
-            case "stat" -> (result >>> 32) + ":" + (int) result;
+            case "stat" -> DeviceNumber.of(result).toString();
             default -> Long.toString(result);
         };
     }

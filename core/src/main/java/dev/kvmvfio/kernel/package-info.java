@@ -36,4 +36,7 @@
  * jfr print --events 'kvmvfio.*' calls.jfr
  * </pre>
  */
+@NullMarked
 package dev.kvmvfio.kernel;
+
+import org.jspecify.annotations.NullMarked;

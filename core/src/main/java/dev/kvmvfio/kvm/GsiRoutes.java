@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Where each of a VM's global system interrupts (GSI) goes, on x86-64: the kernel's table is always what this one says.
@@ -95,7 +96,7 @@ public final class GsiRoutes {
         return Lifecycle.adopt(add(pin, new MsiRoute.Message(address, data)), vm);
     }
 
-    private synchronized MsiRoute add(Integer pin, MsiRoute.Message message) {
+    private synchronized MsiRoute add(@Nullable Integer pin, MsiRoute.Message message) {
         int gsi = pin == null ? freeGsi() : checked(pin);
         MsiRoute added = new MsiRoute(this, gsi, message);
         messages.put(gsi, added);

@@ -11,6 +11,7 @@ import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.KernelException;
 import java.lang.foreign.MemorySegment;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * An eventfd that interrupts the guest: each signal becomes an interrupt inside the kernel, and no program runs in
@@ -27,16 +28,16 @@ public final class IrqFd extends Handle {
     private final Vm vm;
     private final EventFd trigger;
     private final int gsi;
-    private final EventFd resample;
+    private final @Nullable EventFd resample;
 
-    private IrqFd(Vm vm, EventFd trigger, int gsi, EventFd resample) {
+    private IrqFd(Vm vm, EventFd trigger, int gsi, @Nullable EventFd resample) {
         this.vm = vm;
         this.trigger = trigger;
         this.gsi = gsi;
         this.resample = resample;
     }
 
-    static IrqFd assign(Vm vm, EventFd trigger, int gsi, EventFd resample) {
+    static IrqFd assign(Vm vm, EventFd trigger, int gsi, @Nullable EventFd resample) {
         if (gsi < 0) {
             throw new IllegalArgumentException("GSI " + gsi + " is negative");
         }

@@ -13,6 +13,7 @@ import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kvm.x86.X86Kvm;
+import org.jspecify.annotations.Nullable;
 
 /**
  * {@code /dev/kvm}: where virtual machines come from.
@@ -33,7 +34,7 @@ public final class Kvm extends FileHandle {
             kvm_h.KVM_GET_VCPU_MMAP_SIZE());
 
     private final X86Kvm x86;
-    private volatile Architecture architecture;
+    private volatile @Nullable Architecture architecture;
 
     private Kvm(FileDescriptor fd) {
         super(fd);

@@ -23,6 +23,7 @@ import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A virtual processor. It belongs to the VM that created it.
@@ -67,7 +68,7 @@ public final class Vcpu extends KvmFile {
     private final ExitReader exits;
     private final X86Vcpu x86;
     private final Aarch64Vcpu aarch64;
-    private Thread thread;
+    private @Nullable Thread thread;
     private volatile int threadId = NOT_BOUND;
     private volatile boolean kicked;
 

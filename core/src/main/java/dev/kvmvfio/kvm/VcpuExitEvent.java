@@ -21,7 +21,7 @@ final class VcpuExitEvent extends Event {
     private int vcpu;
 
     @Label("Reason")
-    private String reason;
+    private String reason = "";
 
     /** Runs the vCPU, and records the exit when that is switched on. */
     static VcpuExit run(Vcpu vcpu) {

@@ -39,4 +39,7 @@
  * }
  * }
  */
+@NullMarked
 package dev.kvmvfio.kvm;
+
+import org.jspecify.annotations.NullMarked;

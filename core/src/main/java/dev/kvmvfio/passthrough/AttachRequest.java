@@ -3,7 +3,6 @@ package dev.kvmvfio.passthrough;
 import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kvm.Vm;
-import dev.kvmvfio.kvm.VmMemory;
 import dev.kvmvfio.pci.PciDevice;
 import dev.kvmvfio.vfio.KvmVfioDevice;
 import java.util.Optional;

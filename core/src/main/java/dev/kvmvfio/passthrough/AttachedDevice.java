@@ -25,8 +25,10 @@ import dev.kvmvfio.vfio.VfioGroup;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A device that is attached to a VM: registered with KVM, opened, and given the guest's memory. Attaching is one
@@ -54,8 +56,8 @@ public final class AttachedDevice extends Handle {
     private final Deque<Undo> undos = new ArrayDeque<>();
     private final Consumer<Step> listener;
     private final InterfaceChoice choice;
-    private GuestDevice device;
-    private DmaSpace dmaSpace;
+    private @Nullable GuestDevice device;
+    private @Nullable DmaSpace dmaSpace;
 
     private AttachedDevice(Consumer<Step> listener, InterfaceChoice choice) {
         this.listener = listener;
@@ -157,13 +159,14 @@ public final class AttachedDevice extends Handle {
     }
 
     private void map(GuestMemory memory) {
-        int others = dmaSpace.mappings().size();
-        memory.mapInto(dmaSpace);
-        dmaSpace.mappings().stream().skip(others).forEach(this::mapped);
+        DmaSpace space = dmaSpace();
+        int others = space.mappings().size();
+        memory.mapInto(space);
+        space.mappings().stream().skip(others).forEach(this::mapped);
     }
 
     private void mapped(DmaMapping mapping) {
-        done(choice.chosen().mapCall(), dmaSpace,
+        done(choice.chosen().mapCall(), dmaSpace(),
                 String.format("0x%x bytes at IOVA 0x%x", mapping.size(), mapping.iova()));
     }
 
@@ -187,7 +190,7 @@ public final class AttachedDevice extends Handle {
      * @return it belongs to this attachment
      */
     public GuestDevice device() {
-        return device;
+        return Objects.requireNonNull(device);
     }
 
     /**
@@ -196,7 +199,7 @@ public final class AttachedDevice extends Handle {
      * @return it belongs to this attachment
      */
     public DmaSpace dmaSpace() {
-        return dmaSpace;
+        return Objects.requireNonNull(dmaSpace);
     }
 
     /**

@@ -40,4 +40,7 @@
  * <p>{@link dev.kvmvfio.passthrough.Candidate} tells which devices can be attached, and why not;
  * {@link dev.kvmvfio.passthrough.HostCheck} what a host lacks, and the command that mends it.
  */
+@NullMarked
 package dev.kvmvfio.passthrough;
+
+import org.jspecify.annotations.NullMarked;

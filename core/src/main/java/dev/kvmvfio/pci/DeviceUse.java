@@ -1,6 +1,7 @@
 package dev.kvmvfio.pci;
 
 import dev.kvmvfio.internal.SystemFiles;
+import dev.kvmvfio.kernel.DeviceNumber;
 import dev.kvmvfio.kernel.Kernel;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -78,8 +79,7 @@ final class DeviceUse {
     }
 
     private String numberOf(String node) {
-        long number = kernel.deviceNumber(node);
-        return (number >>> 32) + ":" + (int) number;
+        return DeviceNumber.of(kernel.deviceNumber(node)).toString();
     }
 
     private Stream<String> lines(String path) {

@@ -1,6 +1,7 @@
 package dev.kvmvfio.pci;
 
 import dev.kvmvfio.internal.SystemFiles;
+import dev.kvmvfio.kernel.DeviceNumber;
 import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
@@ -163,13 +164,11 @@ public final class PciDevice {
     /**
      * The device number that the node of {@link #vfioName} must have.
      *
-     * @return {@code major << 32 | minor}, as {@link Kernel#deviceNumber} has it; empty when there is none
+     * @return as sysfs has it; empty when there is none
      */
-    public Optional<Long> vfioDeviceNumber() {
-        return vfioName().flatMap(name -> SystemFiles.text(kernel, path("vfio-dev/" + name + "/dev"))).map(text -> {
-            int colon = text.indexOf(':');
-            return Long.parseLong(text, 0, colon, 10) << 32 | Long.parseLong(text, colon + 1, text.length(), 10);
-        });
+    public Optional<DeviceNumber> vfioDeviceNumber() {
+        return vfioName().flatMap(name -> SystemFiles.text(kernel, path("vfio-dev/" + name + "/dev")))
+                .map(DeviceNumber::parse);
     }
 
     /**

@@ -19,4 +19,7 @@
  * before.restore();
  * }
  */
+@NullMarked
 package dev.kvmvfio.pci;
+
+import org.jspecify.annotations.NullMarked;

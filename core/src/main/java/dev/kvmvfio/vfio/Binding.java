@@ -11,6 +11,7 @@ import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.KernelException;
 import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
 
 /** A device's binding to an iommufd, and its attachment there: what the two types of bound devices share. */
 final class Binding {
@@ -26,7 +27,7 @@ final class Binding {
     private final VfioCdev cdev;
     private final Iommufd iommufd;
     private final int id;
-    private Attachment attachment;
+    private @Nullable Attachment attachment;
 
     Binding(VfioDevice device, VfioCdev cdev, Iommufd iommufd, int id) {
         this.device = device;
@@ -52,6 +53,7 @@ final class Binding {
             // The number alone goes to the kernel, and may be that of another address space here.
             throw new IllegalArgumentException(ioas + " is of another iommufd than " + iommufd);
         }
+        @Nullable
         Attachment replaced;
         Attachment made;
         synchronized (this) {

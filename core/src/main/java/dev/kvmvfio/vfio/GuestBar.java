@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalLong;
 import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A device's BAR as the guest sees it. What the kernel lets be mapped becomes memory slots, so that the guest reaches
@@ -41,7 +42,7 @@ public final class GuestBar extends Handle {
     private final List<RegionMapping> mappings = new ArrayList<>();
     /** Held by what moves the BAR, and never asked for by a close. */
     private final ReentrantLock moving = new ReentrantLock();
-    private volatile Placement placement;
+    private volatile @Nullable Placement placement;
 
     private record Placement(long address, List<MemorySlot> slots) {
     }
@@ -154,7 +155,7 @@ public final class GuestBar extends Handle {
         }
     }
 
-    private static void remove(Placement old) {
+    private static void remove(@Nullable Placement old) {
         if (old != null) {
             Failures failures = new Failures();
             old.slots().reversed().forEach(slot -> failures.attempt(slot::close));

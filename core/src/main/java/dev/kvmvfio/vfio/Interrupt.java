@@ -15,6 +15,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One kind of interrupt of a device. When it is enabled, each of its vectors signals an eventfd. It belongs to its
@@ -57,7 +58,7 @@ public final class Interrupt {
     }
 
     /** Returns null for an index that this device does not have. */
-    static Interrupt read(VfioDevice device, int index) {
+    static @Nullable Interrupt read(VfioDevice device, int index) {
         MemorySegment info = vfio_irq_info.allocate(Scratch.begin());
         vfio_irq_info.argsz(info, (int) info.byteSize());
         vfio_irq_info.index(info, index);
@@ -149,7 +150,7 @@ public final class Interrupt {
     /**
      * {@code VFIO_DEVICE_SET_IRQS}: enables the first vectors, each with its eventfd.
      *
-     * @param vectors at least one; a null leaves its vector without a signal
+     * @param vectors at least one eventfd
      * @throws IllegalArgumentException when there are more eventfds than vectors, or none
      * @throws KernelException when the kernel refuses; {@code EINVAL} when another kind is enabled
      * @throws HostException when the host has too few interrupts left for so many vectors
@@ -170,12 +171,24 @@ public final class Interrupt {
      * {@code VFIO_DEVICE_SET_IRQS}: changes the eventfd of one vector.
      *
      * @param vector 0 to {@link #count} - 1
-     * @param eventFd what it shall signal from now on; null for nothing
+     * @param eventFd what it shall signal from now on
      * @throws IllegalArgumentException when there is no such vector
      * @throws KernelException when the kernel refuses
      */
     public void setVector(int vector, EventFd eventFd) {
-        set(vfio_h.VFIO_IRQ_SET_ACTION_TRIGGER(), vector, Arrays.asList(eventFd));
+        set(vfio_h.VFIO_IRQ_SET_ACTION_TRIGGER(), vector, List.of(eventFd));
+        enabled = true;
+    }
+
+    /**
+     * {@code VFIO_DEVICE_SET_IRQS}: takes its eventfd from one vector, which signals nothing from now on.
+     *
+     * @param vector 0 to {@link #count} - 1
+     * @throws IllegalArgumentException when there is no such vector
+     * @throws KernelException when the kernel refuses
+     */
+    public void clearVector(int vector) {
+        clear(vfio_h.VFIO_IRQ_SET_ACTION_TRIGGER(), vector);
         enabled = true;
     }
 
@@ -240,25 +253,41 @@ public final class Interrupt {
      * {@code VFIO_DEVICE_SET_IRQS}: unmasks INTx whenever an eventfd is signalled, which is what KVM's resample eventfd
      * is for.
      *
-     * @param eventFd the eventfd; null to end this
+     * @param eventFd the eventfd
      * @throws KernelException when the kernel refuses; {@code EBUSY} when one is set already
      */
     public void unmaskOn(EventFd eventFd) {
-        set(vfio_h.VFIO_IRQ_SET_ACTION_UNMASK(), 0, Arrays.asList(eventFd));
+        set(vfio_h.VFIO_IRQ_SET_ACTION_UNMASK(), 0, List.of(eventFd));
+    }
+
+    /**
+     * {@code VFIO_DEVICE_SET_IRQS}: ends what {@link #unmaskOn} began.
+     *
+     * @throws KernelException when the kernel refuses; {@code ENOTTY} for what cannot be masked
+     */
+    public void unmaskOnNothing() {
+        clear(vfio_h.VFIO_IRQ_SET_ACTION_UNMASK(), 0);
     }
 
     private int set(int action, int start, List<EventFd> eventFds) {
         check(start, eventFds.size());
-        return lend(eventFds, new ArrayList<>(), numbers -> {
-            try (Arena arena = Arena.ofConfined()) {
-                int dataType = vfio_h.VFIO_IRQ_SET_DATA_EVENTFD();
-                MemorySegment request = request(arena, dataType | action, start, numbers.size(), Integer.BYTES);
-                for (int i = 0; i < numbers.size(); i++) {
-                    request.set(ValueLayout.JAVA_INT, vfio_irq_set.sizeof() + i * (long) Integer.BYTES, numbers.get(i));
-                }
-                return call(request, "start=" + start + ", eventfds=" + numbers);
+        return lend(eventFds, new ArrayList<>(), numbers -> setNumbers(action, start, numbers));
+    }
+
+    private void clear(int action, int vector) {
+        check(vector, 1);
+        setNumbers(action, vector, List.of(NO_EVENTFD));
+    }
+
+    private int setNumbers(int action, int start, List<Integer> numbers) {
+        try (Arena arena = Arena.ofConfined()) {
+            int dataType = vfio_h.VFIO_IRQ_SET_DATA_EVENTFD();
+            MemorySegment request = request(arena, dataType | action, start, numbers.size(), Integer.BYTES);
+            for (int i = 0; i < numbers.size(); i++) {
+                request.set(ValueLayout.JAVA_INT, vfio_irq_set.sizeof() + i * (long) Integer.BYTES, numbers.get(i));
             }
-        });
+            return call(request, "start=" + start + ", eventfds=" + numbers);
+        }
     }
 
     private interface NumbersCall {
@@ -270,12 +299,7 @@ public final class Interrupt {
         if (numbers.size() == eventFds.size()) {
             return call.apply(numbers);
         }
-        EventFd next = eventFds.get(numbers.size());
-        if (next == null) {
-            numbers.add(NO_EVENTFD);
-            return lend(eventFds, numbers, call);
-        }
-        return next.fd().lend(number -> {
+        return eventFds.get(numbers.size()).fd().lend(number -> {
             numbers.add(number);
             return lend(eventFds, numbers, call);
         });

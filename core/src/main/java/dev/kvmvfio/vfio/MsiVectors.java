@@ -12,6 +12,7 @@ import dev.kvmvfio.kvm.MsiRoute;
 import dev.kvmvfio.kvm.Vm;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The MSI or MSI-X vectors of a device as interrupts of the guest. The device's interrupt signals an eventfd, and the
@@ -144,8 +145,8 @@ public final class MsiVectors extends Handle {
     /** One vector. A close does not wait for its lock, because what it holds the lock for may wait for a close. */
     private final class Vector {
         private final EventFd eventFd;
-        private MsiRoute route;
-        private IrqFd irqFd;
+        private @Nullable MsiRoute route;
+        private @Nullable IrqFd irqFd;
         private boolean masked;
 
         Vector(EventFd eventFd) {

@@ -15,6 +15,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A part of a device that can be read and written: a BAR, the ROM, the configuration space. Access through the methods
@@ -69,7 +70,7 @@ public final class Region {
     }
 
     /** Returns null for an index that this device does not have, such as the VGA region of what is no VGA device. */
-    static Region read(VfioDevice device, int index) {
+    static @Nullable Region read(VfioDevice device, int index) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment info = arena.allocate(vfio_region_info.layout());
             int result = ask(device, index, info);

@@ -6,6 +6,7 @@ import dev.kvmvfio.internal.DeviceNode;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.iommufd.Iommufd;
+import dev.kvmvfio.kernel.DeviceNumber;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.HostException;
@@ -26,6 +27,7 @@ import java.lang.foreign.MemorySegment;
  */
 public final class VfioCdev extends VfioFile {
     private static final String FOLDER = "/dev/vfio/devices/";
+    private static final DeviceNumber NO_DEVICE = new DeviceNumber(0, 0);
     private static final Ioctl BIND_IOMMUFD = new Ioctl("VFIO_DEVICE_BIND_IOMMUFD", vfio_h.VFIO_DEVICE_BIND_IOMMUFD());
     /** What Linux 6.6 knew of the struct; every later kernel takes that much. */
     private static final int BIND_SIZE = 16;
@@ -51,7 +53,8 @@ public final class VfioCdev extends VfioFile {
         Kernel kernel = device.kernel();
         String path = path(device);
         FileDescriptor fd = DeviceNode.open(kernel, path, VfioCdev::openRemedy);
-        return Lifecycle.complete(new VfioCdev(fd, device), _ -> checkNode(device, path, kernel.deviceNumber(path)));
+        return Lifecycle.complete(new VfioCdev(fd, device),
+                _ -> checkNode(device, path, DeviceNumber.of(kernel.deviceNumber(path))));
     }
 
     /**
@@ -64,12 +67,10 @@ public final class VfioCdev extends VfioFile {
         return FOLDER + device.vfioName().orElseThrow();
     }
 
-    private static void checkNode(PciDevice device, String path, long number) {
-        long expected = device.vfioDeviceNumber().orElse(0L);
-        if (number != expected) {
-            throw new HostException(
-                    String.format("%s is the node %d:%d, but %s has the cdev %d:%d", path, number >>> 32,
-                            (int) number, device, expected >>> 32, (int) expected),
+    private static void checkNode(PciDevice device, String path, DeviceNumber number) {
+        DeviceNumber expected = device.vfioDeviceNumber().orElse(NO_DEVICE);
+        if (!number.equals(expected)) {
+            throw new HostException(path + " is the node " + number + ", but " + device + " has the cdev " + expected,
                     "The node is stale: remove it, and let devtmpfs or udev make a new one");
         }
     }

@@ -23,6 +23,8 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * {@code /dev/vfio/vfio}: the address space that groups share for DMA. A container has an IOMMU only as long as a group
@@ -41,7 +43,7 @@ public final class VfioContainer extends DmaSpace {
     private static final Ioctl UNMAP_DMA = new Ioctl("VFIO_IOMMU_UNMAP_DMA", vfio_h.VFIO_IOMMU_UNMAP_DMA());
 
     private final FileDescriptor fd;
-    private IommuType iommuType;
+    private @Nullable IommuType iommuType;
 
     private VfioContainer(FileDescriptor fd) {
         this.fd = fd;
@@ -147,7 +149,7 @@ public final class VfioContainer extends DmaSpace {
      * @return as {@code VFIO_SET_IOMMU} set it
      */
     public IommuType iommuType() {
-        return iommuType;
+        return Objects.requireNonNull(iommuType);
     }
 
     @Override

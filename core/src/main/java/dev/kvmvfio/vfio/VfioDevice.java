@@ -17,6 +17,7 @@ import java.util.Optional;
 import java.util.function.IntFunction;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * An open VFIO device: its regions, its interrupts and its reset. One that a VM knows of is a {@link GuestDevice}; any
@@ -33,7 +34,7 @@ public sealed class VfioDevice extends Handle permits BoundDevice, GuestDevice {
     private static final int DEVICE_ID = 2;
 
     private final FileDescriptor fd;
-    private volatile Contents contents;
+    private volatile @Nullable Contents contents;
 
     private record Contents(int flags, List<Region> regions, List<Interrupt> interrupts) {
     }
@@ -53,8 +54,9 @@ public sealed class VfioDevice extends Handle permits BoundDevice, GuestDevice {
     }
 
     private synchronized Contents read() {
-        if (contents != null) {
-            return contents;
+        Contents known = contents;
+        if (known != null) {
+            return known;
         }
         MemorySegment info = vfio_device_info.allocate(Scratch.begin());
         vfio_device_info.argsz(info, (int) info.byteSize());
@@ -66,7 +68,7 @@ public sealed class VfioDevice extends Handle permits BoundDevice, GuestDevice {
                 present(interrupts, index -> Interrupt.read(this, index)));
     }
 
-    private static <T> List<T> present(int count, IntFunction<T> read) {
+    private static <T> List<T> present(int count, IntFunction<@Nullable T> read) {
         return IntStream.range(0, count).mapToObj(read).flatMap(Stream::ofNullable).toList();
     }
 

@@ -16,6 +16,7 @@ import dev.kvmvfio.pci.IommuGroup;
 import dev.kvmvfio.pci.PciAddress;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
 
 /**
  * An IOMMU group's file, {@code /dev/vfio/N}: the older interface to VFIO. It can be open only once in the whole
@@ -31,7 +32,7 @@ public final class VfioGroup extends VfioFile {
     private static final Ioctl GET_DEVICE_FD = new Ioctl("VFIO_GROUP_GET_DEVICE_FD", vfio_h.VFIO_GROUP_GET_DEVICE_FD());
 
     private final IommuGroup group;
-    private volatile Membership membership;
+    private volatile @Nullable Membership membership;
 
     private VfioGroup(FileDescriptor fd, IommuGroup group) {
         super(fd);

@@ -25,4 +25,7 @@
  * interrupts. A driver in user space opens a plain {@link dev.kvmvfio.vfio.VfioDevice} by the methods whose names end in
  * {@code WithoutKvm}.
  */
+@NullMarked
 package dev.kvmvfio.vfio;
+
+import org.jspecify.annotations.NullMarked;

@@ -26,6 +26,7 @@ import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.jspecify.annotations.NullMarked;
 import org.junit.jupiter.api.Test;
 
 /**
@@ -75,20 +76,20 @@ class PublicMembersTest {
     @Test
     void noSignatureHasAnInternalType() throws IOException {
         assertThat(members()).hasSizeGreaterThan(500)
-                .allSatisfy(member -> assertThat(typesOf(member)).allMatch(PublicMembersTest::isExported));
+                .allSatisfy(member -> assertThat(typesOf(member).flatMap(PublicMembersTest::classes))
+                        .allMatch(PublicMembersTest::isExported));
         assertThat(exportedTypes()).allSatisfy(type -> assertThat(Stream.concat(Stream.of(type.getGenericInterfaces()),
                 Stream.ofNullable(type.getGenericSuperclass())).flatMap(PublicMembersTest::classes))
                 .allMatch(PublicMembersTest::isExported));
     }
 
-    private static Stream<Class<?>> typesOf(Member member) {
-        Stream<Type> types = switch (member) {
+    private static Stream<Type> typesOf(Member member) {
+        return switch (member) {
             case Method method -> Stream.concat(Stream.of(method.getGenericReturnType()), inputs(method));
             case Constructor<?> constructor -> inputs(constructor);
             case Field field -> Stream.of(field.getGenericType());
             default -> throw new AssertionError(member);
         };
-        return types.flatMap(PublicMembersTest::classes);
     }
 
     private static Stream<Type> inputs(Executable executable) {
@@ -112,6 +113,21 @@ class PublicMembersTest {
 
     private static boolean isExported(Class<?> type) {
         return type.isPrimitive() || type.getModule().isExported(type.getPackageName());
+    }
+
+    /** javac's lint of exports refuses a {@code @Nullable} in them, and NullAway a null without one. */
+    @Test
+    void nothingIsNullInAnExportedPackage() {
+        assertThat(MODULE.getDescriptor().exports()).isNotEmpty().allSatisfy(
+                export -> assertThat(Class.forName(MODULE, export.source() + ".package-info"))
+                        .hasAnnotation(NullMarked.class));
+    }
+
+    @Test
+    void anOptionalNumberIsAPrimitiveOne() throws IOException {
+        assertThat(members()).allSatisfy(member -> assertThat(typesOf(member).map(Type::getTypeName))
+                .doesNotContain("java.util.Optional<java.lang.Integer>", "java.util.Optional<java.lang.Long>",
+                        "java.util.Optional<java.lang.Double>"));
     }
 
     @Test

@@ -9,6 +9,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import org.junit.jupiter.api.Test;
 
@@ -31,8 +32,8 @@ class HandleTest {
         }
 
         @Override
-        protected String reasonToStayOpen() {
-            return reason;
+        protected Optional<String> reasonToStayOpen() {
+            return Optional.ofNullable(reason);
         }
 
         @Override

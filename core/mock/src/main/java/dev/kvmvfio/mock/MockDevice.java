@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The description of a PCI device of a {@link MockHost}. What cannot be is refused at once. Unless it is told
@@ -36,15 +37,15 @@ public final class MockDevice {
     private int subsystemId = 0x1100;
     private int classCode = 0xff0000;
     private int revision;
-    private Integer group;
-    private Integer vfioIndex;
+    private @Nullable Integer group;
+    private @Nullable Integer vfioIndex;
     private boolean driverGiven;
-    private String driver = VfioPci.NAME;
+    private @Nullable String driver = VfioPci.NAME;
     private final List<String> disks = new ArrayList<>();
     private final List<String> networkLinks = new ArrayList<>();
     private boolean intx = true;
     private int msiVectors;
-    private PciDescription.MsiX msiX;
+    private PciDescription.@Nullable MsiX msiX;
     private boolean express = true;
     private boolean behindBridge;
     private boolean reset = true;
@@ -151,13 +152,24 @@ public final class MockDevice {
     /**
      * The driver that has the device when the host starts.
      *
-     * @param name such as {@code nvme}; null for none
+     * @param name such as {@code nvme}
      * @return this
      */
     public MockDevice driver(String name) {
-        require(name == null || !name.isBlank() && !name.contains("/"), "\"%s\" is no driver's name", name);
+        require(!name.isBlank() && !name.contains("/"), "\"%s\" is no driver's name", name);
         driverGiven = true;
         driver = name;
+        return this;
+    }
+
+    /**
+     * A device that no driver has when the host starts.
+     *
+     * @return this
+     */
+    public MockDevice withoutDriver() {
+        driverGiven = true;
+        driver = null;
         return this;
     }
 
@@ -277,8 +289,9 @@ public final class MockDevice {
      * @return this
      */
     public MockDevice msiX(int vectors) {
-        Bar.Spec last = bars.values().stream().filter(bar -> !bar.io()).reduce((_, later) -> later).orElse(null);
-        require(last != null, "%s needs a memory BAR for its MSI-X table: describe that first", address);
+        Bar.Spec last = bars.values().stream().filter(bar -> !bar.io()).reduce((_, later) -> later)
+                .orElseThrow(() -> new IllegalArgumentException(
+                        address + " needs a memory BAR for its MSI-X table: describe that first"));
         return msiX(vectors, last.index(), (int) Math.min(last.size() / 2, 1 << 30));
     }
 
@@ -294,7 +307,9 @@ public final class MockDevice {
         require(vectors > 0 && vectors <= MOST_MSIX, "%s has %d MSI-X vectors: a device has 1 to 2048", address,
                 vectors);
         Bar.Spec holder = bars.get(bar);
-        require(holder != null && !holder.io(), "%s has no memory BAR %d for its MSI-X table", address, bar);
+        if (holder == null || holder.io()) {
+            throw new IllegalArgumentException(address + " has no memory BAR " + bar + " for its MSI-X table");
+        }
         PciDescription.MsiX table = new PciDescription.MsiX(vectors, bar, offset);
         require(offset >= 0 && offset % Long.BYTES == 0 && table.end() <= holder.size(),
                 "the MSI-X table of %s does not fit into BAR %d at 0x%x", address, bar, offset);
@@ -360,6 +375,7 @@ public final class MockDevice {
     }
 
     /** The number in {@code vfioN}, or null for any that is free. */
+    @Nullable
     Integer vfioIndex() {
         return vfioIndex;
     }
@@ -368,6 +384,7 @@ public final class MockDevice {
         return driverGiven;
     }
 
+    @Nullable
     String driver() {
         return driver;
     }

@@ -20,6 +20,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Set;
 import java.util.function.LongSupplier;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A model of Linux with KVM, VFIO and iommufd on x86-64, for tests on machines that have none of them. Programs use it
@@ -96,7 +97,7 @@ public final class MockKernel extends ObservedKernel implements AutoCloseable {
                 .device("0000:6c:00.0", d -> d.group(28).cdev("vfio3").bar(0, 1 << 14))
                 .device("0000:6c:00.1",
                         d -> d.id(0x144d, 0xa80a).classCode(0x010802).group(28).driver("nvme").bar64(0, 1 << 14))
-                .device("0000:6d:00.0", d -> d.id(0x1912, 0x0014).classCode(0x0c0330).group(29).driver(null)
+                .device("0000:6d:00.0", d -> d.id(0x1912, 0x0014).classCode(0x0c0330).group(29).withoutDriver()
                         .bar64(0, 1 << 13).msi(8))
                 .file("/usr/share/misc/pci.ids", """
                         1234  Technical Corp.
@@ -160,7 +161,7 @@ public final class MockKernel extends ObservedKernel implements AutoCloseable {
         addDelay(name, nth, time);
     }
 
-    private void addDelay(String name, int nth, Duration time) {
+    private void addDelay(@Nullable String name, int nth, Duration time) {
         if (nth < 1 || !time.isPositive()) {
             throw new IllegalArgumentException("call " + nth + " cannot be late by " + time);
         }
@@ -173,7 +174,7 @@ public final class MockKernel extends ObservedKernel implements AutoCloseable {
         }
     }
 
-    private void addFault(String name, int nth, Errno errno) {
+    private void addFault(@Nullable String name, int nth, Errno errno) {
         if (nth < 1 || errno == Errno.UNKNOWN) {
             throw new IllegalArgumentException("call " + nth + " cannot fail with " + errno);
         }

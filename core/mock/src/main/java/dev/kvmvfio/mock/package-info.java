@@ -23,4 +23,7 @@
  * gives a device registers that do something. What is not modelled throws a
  * {@link dev.kvmvfio.mock.model.NotModelledException}.
  */
+@NullMarked
 package dev.kvmvfio.mock;
+
+import org.jspecify.annotations.NullMarked;

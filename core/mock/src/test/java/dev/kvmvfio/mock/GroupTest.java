@@ -78,7 +78,7 @@ class GroupTest {
     void aDriverThatLeavesDmaAloneDoesNotStandInTheWay() {
         try (MockKernel host = MockKernel.host(KernelProfile.V6_12).device("0000:00:01.0", d -> d.group(1))
                 .device("0000:00:01.1", d -> d.group(1).driver("pcieport"))
-                .device("0000:00:01.2", d -> d.group(1).driver(null)).start()) {
+                .device("0000:00:01.2", d -> d.group(1).withoutDriver()).start()) {
             Calls other = new Calls(host);
             int group = other.open("/dev/vfio/1");
             assertThat(other.status(group)).isEqualTo(VIABLE);

@@ -12,4 +12,7 @@
  * });
  * }
  */
+@NullMarked
 package dev.kvmvfio.kvm.x86;
+
+import org.jspecify.annotations.NullMarked;

@@ -72,7 +72,7 @@ class CandidateTest {
     void anotherDriverOrNone() {
         assertThat(obstacle(host(d -> d.driver("e1000e"))))
                 .isEqualTo(new Obstacle("bound to e1000e", "kvm-vfio bind " + DEVICE));
-        assertThat(obstacle(host(d -> d.driver(null)))).hasToString("not bound to vfio-pci");
+        assertThat(obstacle(host(d -> d.withoutDriver()))).hasToString("not bound to vfio-pci");
         assertThat(obstacle(host(d -> d.classCode(0x060400).driver("pcieport"))))
                 .hasToString("a bridge, which vfio-pci does not take");
     }
@@ -88,7 +88,7 @@ class CandidateTest {
     void aNeighbourThatTheHostUses() {
         assertThat(obstacle(attachable().device("0000:6a:02.0", d -> d.group(26).driver("nvme"))))
                 .isEqualTo(new Obstacle("its group has 0000:6a:02.0 (nvme)", "kvm-vfio bind 0000:6a:02.0"));
-        assertThat(candidate(attachable().device("0000:6a:02.0", d -> d.group(26).driver(null))).isAttachable())
+        assertThat(candidate(attachable().device("0000:6a:02.0", d -> d.group(26).withoutDriver())).isAttachable())
                 .isTrue();
     }
 

@@ -56,7 +56,7 @@ class DriverBindingTest {
 
     @Test
     void aDeviceWithoutADriverGoesBackToNone() {
-        try (MockKernel kernel = MockKernel.host(KernelProfile.V6_12).device(ADDRESS, d -> d.driver(null)).start()) {
+        try (MockKernel kernel = MockKernel.host(KernelProfile.V6_12).device(ADDRESS, d -> d.withoutDriver()).start()) {
             DriverBinding before = DriverBinding.bind(device(kernel), "vfio-pci");
             before.restore();
             assertThat(device(kernel).driver()).isEmpty();

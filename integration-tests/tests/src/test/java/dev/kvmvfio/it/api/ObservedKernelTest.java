@@ -136,7 +136,7 @@ class ObservedKernelTest {
             assertThat(calls.getLast().file()).endsWith("<vCPU 0>");
             assertThat(calls.getLast()).asString().contains("KVM_HAS_DEVICE_ATTR, {flags=0, group=7, attr=7, addr=0}")
                     .endsWith("= -1 ENXIO (No such device or address)");
-            assertThat(calls.getLast().errno()).isEqualTo(Errno.ENXIO);
+            assertThat(calls.getLast().errno()).hasValue(Errno.ENXIO);
         }
         assertThat(lines().getLast()).matches("close\\(\\d+</dev/kvm>\\) = 0");
     }

@@ -116,6 +116,41 @@ class MockInterruptsTest {
     }
 
     @Test
+    void aVectorCanLoseItsEventFdAndGetAnother() {
+        try (EventFd first = EventFd.create(kernel); EventFd second = EventFd.create(kernel)) {
+            Interrupt msix = device.interrupt(Interrupt.MSIX);
+            msix.enable(first, second);
+            msix.clearVector(0);
+            assertThat(endpoint.sendMessage(0)).isFalse();
+            assertThat(endpoint.sendMessage(1)).isTrue();
+            assertThat(List.of(first.take(), second.take())).containsExactly(0L, 1L);
+            msix.setVector(0, first);
+            assertThat(endpoint.sendMessage(0)).isTrue();
+            assertThat(first.take()).isEqualTo(1);
+            assertThatThrownBy(() -> msix.clearVector(VECTORS)).isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("vector 5 is beyond the 5");
+            msix.disable();
+        }
+    }
+
+    @Test
+    void whatUnmasksTheLineCanBeTakenFromIt() {
+        try (EventFd fired = EventFd.create(kernel); EventFd done = EventFd.create(kernel)) {
+            Interrupt intx = device.interrupt(Interrupt.INTX);
+            intx.enable(fired);
+            intx.unmaskOn(done);
+            endpoint.raiseIntx();
+            done.signal();
+            assertThat(fired.take()).as("fired again").isEqualTo(2);
+            intx.unmaskOnNothing();
+            done.signal();
+            assertThat(fired.take()).isZero();
+            intx.unmaskOn(done);
+            intx.disable();
+        }
+    }
+
+    @Test
     void allVectorsAreEnabledInOneCall() {
         vm.interrupts().createIrqchip();
         mock.clearTrace();

@@ -173,7 +173,7 @@ class VfioBadInputTest {
     @ParameterizedTest
     @EnumSource
     void noDriverHasTheDevice(VfioInterface by) {
-        start(MockKernel.host(KernelProfile.V6_12).device(DEVICE, device -> device.group(26).driver(null)));
+        start(MockKernel.host(KernelProfile.V6_12).device(DEVICE, device -> device.group(26).withoutDriver()));
         assertRefused(by).isInstanceOf(HostException.class)
                 .hasMessageContaining(DEVICE + " is bound to no driver, not to vfio-pci");
         run(remedyOf(() -> request(by).attach(vm)));
@@ -192,7 +192,7 @@ class VfioBadInputTest {
     @EnumSource
     void theGroupIsNotViable(VfioInterface by) {
         start(host().device(SIBLING, device -> device.group(26).driver("nvme")).device("0000:6a:01.2",
-                device -> device.group(26).driver(null)));
+                device -> device.group(26).withoutDriver()));
         assertRefused(by).hasMessageContaining(DEVICE + " (vfio-pci), " + SIBLING
                 + " (nvme, blocks the group), 0000:6a:01.2 (no driver)");
         run("echo " + SIBLING + " > /sys/bus/pci/drivers/nvme/unbind");

@@ -1,0 +1,39 @@
+package dev.kvmvfio.kernel;
+
+/**
+ * The number of a device, by which the kernel knows it: what a node below {@code /dev} stands for.
+ *
+ * @param major the driver's number
+ * @param minor the number of the device among the driver's
+ */
+public record DeviceNumber(int major, int minor) {
+    /**
+     * What {@link Kernel#deviceNumber} has answered.
+     *
+     * @param packed {@code major << 32 | minor}
+     * @return the number
+     */
+    public static DeviceNumber of(long packed) {
+        return new DeviceNumber((int) (packed >>> 32), (int) packed);
+    }
+
+    /**
+     * Reads a number as sysfs writes it.
+     *
+     * @param text such as {@code 10:232}
+     * @return the number
+     * @throws IllegalArgumentException when the text is no device number
+     */
+    public static DeviceNumber parse(String text) {
+        String[] parts = text.split(":", -1);
+        if (parts.length != 2) {
+            throw new IllegalArgumentException("\"" + text + "\" is no device number such as 10:232");
+        }
+        return new DeviceNumber(Integer.parseUnsignedInt(parts[0]), Integer.parseUnsignedInt(parts[1]));
+    }
+
+    @Override
+    public String toString() {
+        return Integer.toUnsignedString(major) + ":" + minor;
+    }
+}
