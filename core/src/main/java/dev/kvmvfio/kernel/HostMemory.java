@@ -12,7 +12,8 @@ import org.jspecify.annotations.Nullable;
  *
  * {@snippet :
  * HostMemory ram = HostMemory.allocate(Kernel.linux(), 64 << 20);
- * HostMemory large = HostMemory.of(Kernel.linux(), 4L << 30).memfd("guest").hugePages(HugePages.SIZE_1G).allocate();
+ * HostMemory large = HostMemory.request(Kernel.linux(), 4L << 30)
+ *         .memfd("guest").hugePages(HugePages.SIZE_1G).allocate();
  * }
  *
  * <p>A device writes to it whenever it likes while it is mapped for DMA, so {@link #close()} refuses as long as a
@@ -35,7 +36,7 @@ public final class HostMemory extends MappedMemory {
      * @param size in bytes, a positive multiple of the page size
      * @return the request
      */
-    public static HostMemoryRequest of(Kernel kernel, long size) {
+    public static HostMemoryRequest request(Kernel kernel, long size) {
         return new HostMemoryRequest(kernel, size);
     }
 
@@ -49,7 +50,7 @@ public final class HostMemory extends MappedMemory {
      * @throws KernelException when there is no room
      */
     public static HostMemory allocate(Kernel kernel, long size) {
-        return of(kernel, size).allocate();
+        return request(kernel, size).allocate();
     }
 
     /**

@@ -5,7 +5,7 @@ import dev.kvmvfio.internal.PageAlignment;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What memory is wanted: made by {@link HostMemory#of}, completed by its own methods, and carried out by
+ * What memory is wanted: made by {@link HostMemory#request}, completed by its own methods, and carried out by
  * {@link #allocate()}. Without more it is anonymous memory of ordinary pages, which take up room when they are first
  * touched.
  *
@@ -66,7 +66,7 @@ public final class HostMemoryRequest {
      *         free; the message says what to do
      */
     public HostMemory allocate() {
-        PageAlignment.checkLength(hugePages == null ? kernel.pageSize() : hugePages.bytes(), size);
+        PageAlignment.checkLength(hugePages == null ? kernel.pageSize() : hugePages.size(), size);
         return name == null ? anonymous() : ofFile(name);
     }
 

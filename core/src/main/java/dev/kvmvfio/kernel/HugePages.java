@@ -12,12 +12,12 @@ public enum HugePages {
     /** 1 GiB. */
     SIZE_1G(1L << 30, system_h.MAP_HUGE_1GB(), system_h.MFD_HUGE_1GB());
 
-    private final long bytes;
+    private final long size;
     private final int mapFlag;
     private final int memfdFlag;
 
-    HugePages(long bytes, int mapFlag, int memfdFlag) {
-        this.bytes = bytes;
+    HugePages(long size, int mapFlag, int memfdFlag) {
+        this.size = size;
         this.mapFlag = mapFlag;
         this.memfdFlag = memfdFlag;
     }
@@ -27,8 +27,8 @@ public enum HugePages {
      *
      * @return bytes
      */
-    public long bytes() {
-        return bytes;
+    public long size() {
+        return size;
     }
 
     int mapFlags() {
@@ -39,10 +39,10 @@ public enum HugePages {
         return system_h.MFD_HUGETLB() | memfdFlag;
     }
 
-    String remedy(Errno errno, long size) {
+    String remedy(Errno errno, long wanted) {
         return switch (errno) {
             case ENOMEM -> String.format("It needs %d free huge pages of %s: raise /sys/kernel/mm/hugepages/"
-                    + "hugepages-%dkB/nr_hugepages by as many, best soon after boot", size / bytes, this, bytes >> 10);
+                    + "hugepages-%dkB/nr_hugepages by as many, best soon after boot", wanted / size, this, size >> 10);
             case EINVAL, ENODEV -> "This machine has no huge pages of " + this;
             default -> "";
         };
@@ -50,6 +50,6 @@ public enum HugePages {
 
     @Override
     public String toString() {
-        return bytes >= 1 << 30 ? (bytes >> 30) + " GiB" : (bytes >> 20) + " MiB";
+        return size >= 1 << 30 ? (size >> 30) + " GiB" : (size >> 20) + " MiB";
     }
 }

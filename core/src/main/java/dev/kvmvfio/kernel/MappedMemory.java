@@ -62,18 +62,17 @@ public abstract class MappedMemory extends Handle {
      * Checks a part of this memory and finds its address.
      *
      * @param offset of the first byte, a multiple of the page size
-     * @param length in bytes, a multiple of the page size, not zero
+     * @param size in bytes, a multiple of the page size, not zero
      * @return the address of the first byte
      * @throws IllegalArgumentException when the part is misaligned or reaches outside
      * @throws IllegalStateException when this memory is closed
      */
-    public final long addressOf(long offset, long length) {
+    public final long addressOf(long offset, long size) {
         PageAlignment.check(kernel, "offset", offset);
-        PageAlignment.checkLength(kernel, length);
-        if (offset < 0 || length > size() - offset) {
+        PageAlignment.checkLength(kernel, size);
+        if (offset < 0 || size > size() - offset) {
             throw new IllegalArgumentException(
-                    String.format("0x%x bytes at offset 0x%x reach outside %s", length, offset,
-                            this));
+                    String.format("0x%x bytes at offset 0x%x reach outside %s", size, offset, this));
         }
         if (!isOpen()) {
             throw new IllegalStateException(this + " is closed");

@@ -15,7 +15,7 @@ import java.util.function.Supplier;
  * A kernel in front of another one that sees each call, decoded. The simplest one tells of them:
  *
  * <pre>{@code
- * Kernel observed = ObservedKernel.of(Kernel.linux(), System.err::println);
+ * Kernel observed = ObservedKernel.observe(Kernel.linux(), System.err::println);
  * try (Kvm kvm = Kvm.open(observed); Vm vm = kvm.createVm()) {
  *     KvmVfioDevice.create(vm);
  * }
@@ -51,7 +51,7 @@ public abstract class ObservedKernel implements Kernel {
      *        thread's handler of uncaught exceptions and changes nothing about the call
      * @return a kernel that answers the same
      */
-    public static Kernel of(Kernel kernel, Consumer<? super SystemCall> observer) {
+    public static Kernel observe(Kernel kernel, Consumer<? super SystemCall> observer) {
         return new ObservedKernel(kernel) {
             @Override
             protected long call(SystemCall call, LongSupplier made) {

@@ -8,7 +8,7 @@
  * call, decoded. An ioctl that this library does not wrap is made on the file itself:
  *
  * {@snippet lang=java :
- * Kernel watched = ObservedKernel.of(Kernel.linux(), System.err::println);
+ * Kernel watched = ObservedKernel.observe(Kernel.linux(), System.err::println);
  * try (Kvm kvm = Kvm.open(watched)) {
  *     Ioctl mmapSize = new Ioctl("KVM_GET_VCPU_MMAP_SIZE", 0xae04);
  *     System.out.println(kvm.fd().call(mmapSize, 0) + " bytes");
@@ -22,7 +22,8 @@
  * and refuses to close while one of them can reach it:
  *
  * {@snippet lang=java :
- * try (HostMemory ram = HostMemory.of(Kernel.linux(), 1L << 30).hugePages(HugePages.SIZE_2M).prefault().allocate()) {
+ * try (HostMemory ram = HostMemory.request(Kernel.linux(), 1L << 30)
+ *         .hugePages(HugePages.SIZE_2M).prefault().allocate()) {
  *     ram.segment().set(java.lang.foreign.ValueLayout.JAVA_BYTE, 0, (byte) 0xf4);
  * }
  * }

@@ -8,7 +8,7 @@
  * {@snippet lang=java :
  * try (Kvm kvm = Kvm.open();
  *         Vm vm = kvm.createVm();
- *         HostMemory ram = HostMemory.of(Kernel.linux(), 1L << 30)
+ *         HostMemory ram = HostMemory.request(Kernel.linux(), 1L << 30)
  *                 .memfd("guest").hugePages(HugePages.SIZE_2M).allocate();
  *         HostMemory more = HostMemory.allocate(Kernel.linux(), 64 << 20);
  *         GuestMemory memory = GuestMemory.create(vm, 0, ram)) {

@@ -118,12 +118,12 @@ public final class Interrupt {
     }
 
     /**
-     * Whether vectors can be added only by disabling all of them first.
+     * Whether vectors can be added without disabling all of them first.
      *
-     * @return what {@code VFIO_IRQ_INFO_NORESIZE} says
+     * @return what {@code VFIO_IRQ_INFO_NORESIZE} denies
      */
-    public boolean isNoResize() {
-        return (flags & vfio_h.VFIO_IRQ_INFO_NORESIZE()) != 0;
+    public boolean isResizable() {
+        return (flags & vfio_h.VFIO_IRQ_INFO_NORESIZE()) == 0;
     }
 
     /**

@@ -115,7 +115,7 @@ public final class KvmVfioDevice extends Handle {
      *
      * @return closed with this object
      */
-    public KvmDevice device() {
+    public KvmDevice kvmDevice() {
         return device;
     }
 

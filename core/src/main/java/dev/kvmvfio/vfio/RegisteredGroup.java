@@ -43,7 +43,7 @@ public final class RegisteredGroup extends Registration<VfioGroup> {
             int result = file().fd().lend(group -> table.lend(number -> {
                 kvm_vfio_spapr_tce.groupfd(request, group);
                 kvm_vfio_spapr_tce.tablefd(request, number);
-                return kvmVfio().device().trySetAttr(kvm_h.KVM_DEV_VFIO_GROUP(),
+                return kvmVfio().kvmDevice().trySetAttr(kvm_h.KVM_DEV_VFIO_GROUP(),
                         kvm_h.KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE(), request);
             }));
             if (result < 0) {

@@ -60,7 +60,7 @@ class KernelTest {
     @MethodSource("later")
     void anObserverPassesItThrough(Method method) throws Exception {
         List<SystemCall> calls = new ArrayList<>();
-        Number answer = (Number) method.invoke(ObservedKernel.of(older(), calls::add), someArguments(method));
+        Number answer = (Number) method.invoke(ObservedKernel.observe(older(), calls::add), someArguments(method));
         assertThat(answer.longValue()).isEqualTo(-Errno.ENOSYS.number());
         assertThat(calls).singleElement().asString().endsWith(" = -1 ENOSYS (Function not implemented)");
     }

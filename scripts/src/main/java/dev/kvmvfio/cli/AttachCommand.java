@@ -44,7 +44,7 @@ final class AttachCommand extends Command {
         long memory = invocation.memory(MEMORY, USUAL_MEMORY_MIB);
         Kernel host = invocation.isMock() ? MockKernel.example() : Kernel.linux();
         Kernel kernel = invocation.has(VERBOSE)
-                ? ObservedKernel.of(host, call -> print(call, invocation.err()))
+                ? ObservedKernel.observe(host, call -> print(call, invocation.err()))
                 : host;
         Report report = invocation.has(JSON) ? new JsonReport(invocation.out()) : new TextReport(invocation.out());
         try (AttachSession session = new AttachSession(host, kernel, report)) {

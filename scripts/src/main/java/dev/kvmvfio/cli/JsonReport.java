@@ -44,7 +44,7 @@ final class JsonReport implements Report {
             boolean noResize) {
         InterruptEntry(Interrupt interrupt) {
             this(interrupt.index(), interrupt.name(), interrupt.count(), interrupt.isMaskable(),
-                    interrupt.isAutomasked(), interrupt.isNoResize());
+                    interrupt.isAutomasked(), !interrupt.isResizable());
         }
     }
 

@@ -45,7 +45,7 @@ public final class MockDevice {
     private final List<String> networkLinks = new ArrayList<>();
     private boolean intx = true;
     private int msiVectors;
-    private PciDescription.@Nullable MsiX msiX;
+    private PciDescription.@Nullable Msix msix;
     private boolean express = true;
     private boolean behindBridge;
     private boolean reset = true;
@@ -288,11 +288,11 @@ public final class MockDevice {
      * @param vectors how many, 1 to 2048
      * @return this
      */
-    public MockDevice msiX(int vectors) {
+    public MockDevice msix(int vectors) {
         Bar.Spec last = bars.values().stream().filter(bar -> !bar.io()).reduce((_, later) -> later)
                 .orElseThrow(() -> new IllegalArgumentException(
                         address + " needs a memory BAR for its MSI-X table: describe that first"));
-        return msiX(vectors, last.index(), (int) Math.min(last.size() / 2, 1 << 30));
+        return msix(vectors, last.index(), (int) Math.min(last.size() / 2, 1 << 30));
     }
 
     /**
@@ -303,17 +303,17 @@ public final class MockDevice {
      * @param offset of the table, a multiple of 8; the pending bits follow it
      * @return this
      */
-    public MockDevice msiX(int vectors, int bar, int offset) {
+    public MockDevice msix(int vectors, int bar, int offset) {
         require(vectors > 0 && vectors <= MOST_MSIX, "%s has %d MSI-X vectors: a device has 1 to 2048", address,
                 vectors);
         Bar.Spec holder = bars.get(bar);
         if (holder == null || holder.io()) {
             throw new IllegalArgumentException(address + " has no memory BAR " + bar + " for its MSI-X table");
         }
-        PciDescription.MsiX table = new PciDescription.MsiX(vectors, bar, offset);
+        PciDescription.Msix table = new PciDescription.Msix(vectors, bar, offset);
         require(offset >= 0 && offset % Long.BYTES == 0 && table.end() <= holder.size(),
                 "the MSI-X table of %s does not fit into BAR %d at 0x%x", address, bar, offset);
-        msiX = table;
+        msix = table;
         return this;
     }
 
@@ -401,7 +401,7 @@ public final class MockDevice {
         return new PciDescription(address,
                 new PciDescription.Identity(vendor, deviceId, subsystemVendor, subsystemId, classCode, revision), group,
                 new PciDescription.Driver(driver, List.copyOf(disks), List.copyOf(networkLinks)),
-                List.copyOf(bars.values()), new PciDescription.Interrupts(intx, msiVectors, msiX), express,
+                List.copyOf(bars.values()), new PciDescription.Interrupts(intx, msiVectors, msix), express,
                 behindBridge,
                 reset);
     }

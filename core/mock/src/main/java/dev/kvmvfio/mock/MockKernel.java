@@ -30,7 +30,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <pre>{@code
  * try (var kernel = MockKernel.host(KernelProfile.V6_12)
- *         .device("0000:6a:01.0", d -> d.id(0x8086, 0x10d3).group(26).cdev("vfio0").bar(0, 1 << 20).msiX(16))
+ *         .device("0000:6a:01.0", d -> d.id(0x8086, 0x10d3).group(26).cdev("vfio0").bar(0, 1 << 20).msix(16))
  *         .start()) {
  *     // the program's own code, on this kernel
  * }
@@ -91,7 +91,7 @@ public final class MockKernel extends ObservedKernel implements AutoCloseable {
         return host(KernelProfile.V6_12)
                 .device("0000:6a:01.0",
                         d -> d.id(0x8086, 0x10d3).subsystem(0x8086, 0xa01f).classCode(0x020000).group(26).cdev("vfio0")
-                                .bar(0, 1 << 17).bar(1, 1 << 17).ioBar(2, 32).bar(3, 1 << 14).msi(1).msiX(5))
+                                .bar(0, 1 << 17).bar(1, 1 << 17).ioBar(2, 32).bar(3, 1 << 14).msi(1).msix(5))
                 .device("0000:6b:00.0", d -> d.edu().group(27).cdev("vfio1"))
                 .device("0000:6b:00.1", d -> d.group(27).cdev("vfio2").bar(0, 1 << 12).msi(4))
                 .device("0000:6c:00.0", d -> d.group(28).cdev("vfio3").bar(0, 1 << 14))

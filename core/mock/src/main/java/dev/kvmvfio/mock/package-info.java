@@ -7,7 +7,7 @@
  *
  * {@snippet lang=java :
  * try (var kernel = MockKernel.host(KernelProfile.V6_12)
- *         .device("0000:6a:01.0", d -> d.id(0x8086, 0x10d3).group(26).cdev("vfio0").bar(0, 1 << 20).msiX(16))
+ *         .device("0000:6a:01.0", d -> d.id(0x8086, 0x10d3).group(26).cdev("vfio0").bar(0, 1 << 20).msix(16))
  *         .memlock(1 << 20)
  *         .start()) {
  *     kernel.failCall("VFIO_DEVICE_ATTACH_IOMMUFD_PT", 1, Errno.ENOMEM);

@@ -323,7 +323,7 @@ class DeviceTest {
 
     @Test
     void olderKernelsDoNotAddMessages() {
-        restart(MockKernel.host(KernelProfile.V6_1).device(DEVICE, d -> d.group(26).bar(0, PAGE).msiX(8)));
+        restart(MockKernel.host(KernelProfile.V6_1).device(DEVICE, d -> d.group(26).bar(0, PAGE).msix(8)));
         int eventFd = calls.eventFd();
         assertThat(vfio_irq_info.flags(irqInfo(MSIX)) & vfio_h.VFIO_IRQ_INFO_NORESIZE()).isNotZero();
         assertThat(calls.setIrqs(device, MSIX, 0, EVENTFD | TRIGGER, 2, eventFd, eventFd)).isZero();

@@ -38,10 +38,10 @@ class HostTest {
         refused("negative", d -> d.group(-1));
         refused("no name that the kernel gives", d -> d.cdev("device0"));
         refused("a power of two, up to 32", d -> d.msi(3));
-        refused("needs a memory BAR", d -> d.msiX(4));
-        refused("1 to 2048", d -> d.bar(0, 1 << 20).msiX(4096));
-        refused("does not fit", d -> d.bar(0, 4096).msiX(64, 0, 4088));
-        refused("no memory BAR 1", d -> d.bar(0, 4096).msiX(1, 1, 0));
+        refused("needs a memory BAR", d -> d.msix(4));
+        refused("1 to 2048", d -> d.bar(0, 1 << 20).msix(4096));
+        refused("does not fit", d -> d.bar(0, 4096).msix(64, 0, 4088));
+        refused("no memory BAR 1", d -> d.bar(0, 4096).msix(1, 1, 0));
         refused("16 bits", d -> d.id(0x18086, 1));
         refused("24 bits", d -> d.classCode(0x1000000));
         refused("no driver's name", d -> d.driver(" "));

@@ -85,7 +85,7 @@ class PciBusTest {
     }
 
     private static MockDevice card(MockDevice device) {
-        return device.id(0x8086, 0x10d3).bar(0, 1 << 17).ioBar(1, 32).bar64(2, 1 << 14).msi(4).msiX(3, 2, 0x2000);
+        return device.id(0x8086, 0x10d3).bar(0, 1 << 17).ioBar(1, 32).bar64(2, 1 << 14).msi(4).msix(3, 2, 0x2000);
     }
 
     @Test

@@ -42,7 +42,7 @@ class NullnessTest {
                     List<SystemCall> calls = new ArrayList<>();
                     try (MockKernel mock = MockKernel.host(KernelProfile.V6_12).device("0000:6a:01.0", MockDevice::withoutDriver)
                             .start();
-                            HostMemory memory = HostMemory.allocate(ObservedKernel.of(mock, calls::add), 4096)) {
+                            HostMemory memory = HostMemory.allocate(ObservedKernel.observe(mock, calls::add), 4096)) {
                         System.out.println(memory.file() + " " + calls.getFirst().errno());
                     }
                 }

@@ -68,7 +68,7 @@ class ObservedKernelTest {
     @EnumSource(VfioInterface.class)
     void theObserverAndTheTraceTellTheSame(VfioInterface by) {
         try (MockKernel mock = MockKernel.example()) {
-            attach(ObservedKernel.of(mock, calls::add), by);
+            attach(ObservedKernel.observe(mock, calls::add), by);
             assertThat(lines()).hasSizeGreaterThan(30).isEqualTo(mock.trace().stream().map(Object::toString).toList());
             assertThat(calls).as("no request is a mere number").extracting(SystemCall::name)
                     .allMatch(name -> name.matches("[a-z]+|(KVM|VFIO|IOMMU)_[A-Z0-9_]+"));
@@ -79,7 +79,7 @@ class ObservedKernelTest {
     @Test
     void aLineSaysFilesFieldsAndChanges() {
         try (MockKernel mock = MockKernel.example()) {
-            attach(ObservedKernel.of(mock, calls::add), VfioInterface.CDEV);
+            attach(ObservedKernel.observe(mock, calls::add), VfioInterface.CDEV);
             assertThat(lines()).contains("ioctl(3</dev/kvm>, KVM_CREATE_VM, 0) = 4",
                     "ioctl(5<KVM device VFIO>, KVM_DEV_VFIO_FILE_ADD, [6</dev/vfio/devices/vfio0>]) = 0",
                     "ioctl(6</dev/vfio/devices/vfio0>, VFIO_DEVICE_BIND_IOMMUFD, "
@@ -92,7 +92,7 @@ class ObservedKernelTest {
     @Test
     void vfiosNumbersMeanWhatTheFileMakesOfThem() {
         try (MockKernel mock = MockKernel.example()) {
-            attach(ObservedKernel.of(mock, calls::add), VfioInterface.GROUP);
+            attach(ObservedKernel.observe(mock, calls::add), VfioInterface.GROUP);
             assertThat(lines()).anyMatch(line -> line.matches(
                     "ioctl\\(\\d+</dev/vfio/vfio>, VFIO_IOMMU_MAP_DMA, \\{argsz=0x20, flags=3, .*size=0x100000\\}\\) = 0"))
                     .anyMatch(line -> line.matches(
@@ -112,7 +112,7 @@ class ObservedKernelTest {
         current.setUncaughtExceptionHandler((thread, failure) -> told.set(failure));
         IllegalStateException failure = new IllegalStateException("an observer's own");
         try (MockKernel mock = MockKernel.example()) {
-            Kernel observed = ObservedKernel.of(mock, call -> {
+            Kernel observed = ObservedKernel.observe(mock, call -> {
                 throw failure;
             });
             attach(observed, VfioInterface.CDEV);
@@ -125,9 +125,9 @@ class ObservedKernelTest {
     @Tag("kvm")
     @Test
     void theRunningKernelsCalls() {
-        try (Kvm kvm = Kvm.open(ObservedKernel.of(Kernel.linux(), calls::add)); Vm vm = kvm.createVm()) {
+        try (Kvm kvm = Kvm.open(ObservedKernel.observe(Kernel.linux(), calls::add)); Vm vm = kvm.createVm()) {
             int vmFd = vm.fd().number();
-            int deviceFd = KvmVfioDevice.create(vm).device().fd().number();
+            int deviceFd = KvmVfioDevice.create(vm).kvmDevice().fd().number();
             vm.supports(KvmDeviceType.VFIO);
             assertThat(vm.createVcpu(0).hasAttr(7, 7)).isFalse();
             assertThat(lines()).contains("ioctl(" + kvm.fd().number() + "</dev/kvm>, KVM_CREATE_VM, 0) = " + vmFd,

@@ -45,7 +45,7 @@ public final class MockBench {
     public static void main(String... arguments) {
         OperatingSystemMXBean process = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
         try (MockKernel kernel = MockKernel.host(KernelProfile.V6_12)
-                .device(DEVICE, d -> d.group(26).cdev("vfio0").bar(0, 1 << 20).msiX(16)).start();
+                .device(DEVICE, d -> d.group(26).cdev("vfio0").bar(0, 1 << 20).msix(16)).start();
                 Kvm kvm = Kvm.open(kernel);
                 Vm vm = kvm.createVm();
                 HostMemory ram = HostMemory.allocate(kernel, 1 << 22);
@@ -56,11 +56,11 @@ public final class MockBench {
             Ioas ioas = iommufd.allocateIoas();
             device.attach(ioas);
             kernel.clearTrace();
-            rounds(1, vm, kvmVfio.device(), device.fd(), ioas, ram);
+            rounds(1, vm, kvmVfio.kvmDevice(), device.fd(), ioas, ram);
             int calls = kernel.trace().size();
-            rounds(WARM_UP_ROUNDS, vm, kvmVfio.device(), device.fd(), ioas, ram);
+            rounds(WARM_UP_ROUNDS, vm, kvmVfio.kvmDevice(), device.fd(), ioas, ram);
             long start = process.getProcessCpuTime();
-            rounds(ROUNDS, vm, kvmVfio.device(), device.fd(), ioas, ram);
+            rounds(ROUNDS, vm, kvmVfio.kvmDevice(), device.fd(), ioas, ram);
             long nanoseconds = process.getProcessCpuTime() - start;
             System.out.printf("mock\t%.0f%n", 1e9 * calls * ROUNDS / nanoseconds);
         }

@@ -40,7 +40,7 @@ final class MockLab {
                         d -> d.id(0x1af4, 0x1005).subsystem(0x1af4, 4).classCode(0x00ff00).withoutExpress()
                                 .group(11)
                                 .behindBridge().ioBar(0, 32)
-                                .bar(1, 4096).bar64(4, 1 << 14).msiX(2, 1, 0).withoutReset())
+                                .bar(1, 4096).bar64(4, 1 << 14).msix(2, 1, 0).withoutReset())
                 .start();
     }
 }

@@ -56,8 +56,8 @@ class RealSlotTest extends SlotContract {
     @ParameterizedTest
     @ValueSource(booleans = {false, true})
     void prefaultedMemoryIsThere(boolean memfd) throws IOException {
-        HostMemoryRequest lazy = HostMemory.of(kernel, 256 * PAGE);
-        HostMemoryRequest eager = HostMemory.of(kernel, 256 * PAGE).prefault();
+        HostMemoryRequest lazy = HostMemory.request(kernel, 256 * PAGE);
+        HostMemoryRequest eager = HostMemory.request(kernel, 256 * PAGE).prefault();
         try (HostMemory untouched = (memfd ? lazy.memfd("guest") : lazy).allocate();
                 HostMemory touched = (memfd ? eager.memfd("guest") : eager).allocate()) {
             assertThat(presentPages(untouched)).isZero();

@@ -116,7 +116,7 @@ abstract class SlotContract {
 
     @Test
     void aMemfdIsSharedWithWhoeverHasItsFile() {
-        HostMemory ram = HostMemory.of(kernel, 4 * PAGE).memfd("guest").allocate();
+        HostMemory ram = HostMemory.request(kernel, 4 * PAGE).memfd("guest").allocate();
         assertThat(ram).hasToString("host memory of 0x4000 bytes, memfd guest");
         MemorySlot slot = vm.memory().add(0, ram);
         guestWrites(0x1234);
@@ -138,7 +138,7 @@ abstract class SlotContract {
 
     @Test
     void anonymousMemoryHasNoFile() {
-        try (HostMemory ram = HostMemory.of(kernel, PAGE).prefault().allocate()) {
+        try (HostMemory ram = HostMemory.request(kernel, PAGE).prefault().allocate()) {
             assertThat(ram.file()).isEmpty();
             assertThat(ram).hasToString("host memory of 0x1000 bytes");
             assertThat(at(ram, PAGE - 1)).isZero();
@@ -148,12 +148,12 @@ abstract class SlotContract {
     @Test
     void everyFailingCallOfAMemfdLeavesNothing() {
         kernel.refuse(-1, null);
-        HostMemory.of(kernel, PAGE).memfd("guest").allocate().close();
+        HostMemory.request(kernel, PAGE).memfd("guest").allocate().close();
         List<String> calls = kernel.calls();
         assertThat(calls).containsExactly("memfd_create", "ftruncate", "mmap", "munmap");
         for (int i = 0; i < 3; i++) {
             kernel.refuse(i, Errno.EMFILE);
-            assertThatThrownBy(() -> HostMemory.of(kernel, PAGE).memfd("guest").allocate())
+            assertThatThrownBy(() -> HostMemory.request(kernel, PAGE).memfd("guest").allocate())
                     .isInstanceOf(KernelException.class)
                     .hasMessageStartingWith(
                             calls.get(i) + " on host memory of 0x1000 bytes, memfd guest {length=4096}: EMFILE");
@@ -164,10 +164,10 @@ abstract class SlotContract {
     void memoryIsWholePages() {
         kernel.refuse(-1, null);
         for (long size : new long[]{0, -PAGE, PAGE + 1}) {
-            assertThatThrownBy(() -> HostMemory.of(kernel, size).memfd("guest").allocate())
+            assertThatThrownBy(() -> HostMemory.request(kernel, size).memfd("guest").allocate())
                     .isInstanceOf(IllegalArgumentException.class);
         }
-        assertThatThrownBy(() -> HostMemory.of(kernel, PAGE).hugePages(HugePages.SIZE_2M).allocate())
+        assertThatThrownBy(() -> HostMemory.request(kernel, PAGE).hugePages(HugePages.SIZE_2M).allocate())
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessage("length 0x1000 is not a multiple of the page size 0x200000");
         assertThat(kernel.calls()).isEmpty();
@@ -178,10 +178,10 @@ abstract class SlotContract {
     void tooFewHugePagesHaveARemedy(HugePages pages) {
         long size = 1L << 42;
         String remedy = String.format("needs %d free huge pages of %s: raise /sys/kernel/mm/hugepages/hugepages-%dkB/",
-                size / pages.bytes(), pages, pages.bytes() >> 10);
-        assertThatThrownBy(() -> HostMemory.of(kernel, size).hugePages(pages).allocate())
+                size / pages.size(), pages, pages.size() >> 10);
+        assertThatThrownBy(() -> HostMemory.request(kernel, size).hugePages(pages).allocate())
                 .isInstanceOf(KernelException.class).hasMessageContaining("ENOMEM").hasMessageContaining(remedy);
-        assertThatThrownBy(() -> HostMemory.of(kernel, size).hugePages(pages).memfd("guest").allocate())
+        assertThatThrownBy(() -> HostMemory.request(kernel, size).hugePages(pages).memfd("guest").allocate())
                 .isInstanceOf(KernelException.class).hasMessageContaining("ENOMEM").hasMessageContaining(remedy);
     }
 }

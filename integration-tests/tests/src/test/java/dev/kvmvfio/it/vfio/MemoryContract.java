@@ -83,7 +83,7 @@ abstract class MemoryContract {
         vm = kvm.createVm();
         kvmVfio = KvmVfioDevice.create(vm);
         ram = HostMemory.allocate(kernel, SIZE);
-        more = HostMemory.of(kernel, SIZE).memfd("more").prefault().allocate();
+        more = HostMemory.request(kernel, SIZE).memfd("more").prefault().allocate();
         memory = GuestMemory.create(vm);
     }
 
@@ -151,7 +151,8 @@ abstract class MemoryContract {
     @MethodSource("interfaces")
     void hugePagesServeTheGuestAndItsDevices(VfioInterface by) {
         reserveHugePages(2);
-        HostMemoryRequest request = HostMemory.of(kernel, 2 * HugePages.SIZE_2M.bytes()).hugePages(HugePages.SIZE_2M);
+        HostMemoryRequest request = HostMemory.request(kernel, 2 * HugePages.SIZE_2M.size())
+                .hugePages(HugePages.SIZE_2M);
         HostMemory anonymous = request.allocate();
         assertThatThrownBy(request::allocate).hasMessageContaining("ENOMEM")
                 .hasMessageContaining("It needs 2 free huge pages of 2 MiB");

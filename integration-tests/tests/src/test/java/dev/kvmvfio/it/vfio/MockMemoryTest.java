@@ -26,7 +26,7 @@ class MockMemoryTest extends MemoryContract {
     Kernel start() {
         mock = MockKernel.host(KernelProfile.V6_12)
                 .device("0000:00:05.0", d -> d.edu().group(5).cdev("vfio5"))
-                .device("0000:00:08.0", d -> d.group(8).cdev("vfio8").bar64(0, 1 << 14).msiX(65, 0, 1 << 13))
+                .device("0000:00:08.0", d -> d.group(8).cdev("vfio8").bar64(0, 1 << 14).msix(65, 0, 1 << 13))
                 .hugePages(HugePages.SIZE_2M, 2).start();
         return mock;
     }

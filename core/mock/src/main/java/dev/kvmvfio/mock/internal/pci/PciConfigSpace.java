@@ -49,8 +49,8 @@ public final class PciConfigSpace {
         if (device.interrupts().msiVectors() > 0) {
             addMsi(device.interrupts().msiVectors());
         }
-        if (device.interrupts().msiX() != null) {
-            addMsiX(device.interrupts().msiX());
+        if (device.interrupts().msix() != null) {
+            addMsix(device.interrupts().msix());
         }
         if (device.express()) {
             addExpress(device.reset());
@@ -108,11 +108,11 @@ public final class PciConfigSpace {
         allow(MSI + 12, 2, 0xffff);
     }
 
-    private void addMsiX(PciDescription.MsiX msiX) {
+    private void addMsix(PciDescription.Msix msix) {
         addCapability(0x11, MSIX);
-        put(MSIX + 2, 2, msiX.vectors() - 1);
-        put(MSIX + 4, 4, msiX.offset() | msiX.bar());
-        put(MSIX + 8, 4, msiX.pendingOffset() | msiX.bar());
+        put(MSIX + 2, 2, msix.vectors() - 1);
+        put(MSIX + 4, 4, msix.offset() | msix.bar());
+        put(MSIX + 8, 4, msix.pendingOffset() | msix.bar());
         allow(MSIX + 2, 2, 0xc000);
     }
 

@@ -27,12 +27,12 @@ public record PciDescription(String address, Identity identity, Integer group, D
     public record Driver(String name, List<String> disks, List<String> networkLinks) {
     }
 
-    /** The interrupts that a device has; {@code msiX} is null for none. */
-    public record Interrupts(boolean intx, int msiVectors, MsiX msiX) {
+    /** The interrupts that a device has; {@code msix} is null for none. */
+    public record Interrupts(boolean intx, int msiVectors, Msix msix) {
     }
 
     /** Where the MSI-X table is. */
-    public record MsiX(int vectors, int bar, int offset) {
+    public record Msix(int vectors, int bar, int offset) {
         /** The bits of pending interrupts follow the table. */
         int pendingOffset() {
             return offset + vectors * MSIX_ENTRY;

@@ -64,7 +64,7 @@ final class MemoryFile extends OpenFile {
     private static HugePages sizeOf(int flags) {
         int logarithm = flags >>> system_h.MAP_HUGE_SHIFT() & SIZE_BITS;
         for (HugePages pages : HugePages.values()) {
-            if (1L << logarithm == pages.bytes()) {
+            if (1L << logarithm == pages.size()) {
                 return pages;
             }
         }
@@ -72,7 +72,7 @@ final class MemoryFile extends OpenFile {
     }
 
     private long pageSize() {
-        return hugePages == null ? PhysicalMemory.PAGE : hugePages.bytes();
+        return hugePages == null ? PhysicalMemory.PAGE : hugePages.size();
     }
 
     private long wholePages(long bytes) {

@@ -18,7 +18,7 @@ public final class ProcFiles implements FileSource {
                 FileTree.text("processor\t: 0\nvendor_id\t: GenuineIntel\nflags\t\t: fpu vme vmx ssse3"));
         files.add("/proc/sys/kernel/osrelease", FileTree.text(machine.profile().release()));
         for (HugePages size : HugePages.values()) {
-            String folder = "/sys/kernel/mm/hugepages/hugepages-" + (size.bytes() >> 10) + "kB/";
+            String folder = "/sys/kernel/mm/hugepages/hugepages-" + (size.size() >> 10) + "kB/";
             files.add(folder + "free_hugepages", FileTree.text(() -> "" + machine.hugePagePool().free(size)));
         }
     }

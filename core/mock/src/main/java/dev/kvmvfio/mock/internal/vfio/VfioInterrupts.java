@@ -59,7 +59,7 @@ final class VfioInterrupts {
             return interrupts.msiVectors();
         }
         if (index == MSIX) {
-            return interrupts.msiX() == null ? 0 : interrupts.msiX().vectors();
+            return interrupts.msix() == null ? 0 : interrupts.msix().vectors();
         }
         if (index == ERROR) {
             return function.description().express() ? 1 : 0;

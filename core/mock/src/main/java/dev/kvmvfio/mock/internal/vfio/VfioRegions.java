@@ -89,13 +89,13 @@ final class VfioRegions {
         return function.bar(index) != null && function.bar(index).isMappable();
     }
 
-    private boolean hasMsiXTable(int index) {
-        return function.description().interrupts().msiX() != null
-                && function.description().interrupts().msiX().bar() == index;
+    private boolean hasMsixTable(int index) {
+        return function.description().interrupts().msix() != null
+                && function.description().interrupts().msix().bar() == index;
     }
 
     private void addCapabilities(Argument argument, MemorySegment info, int index) {
-        if (!hasMsiXTable(index) || !isMappable(index)) {
+        if (!hasMsixTable(index) || !isMappable(index)) {
             return;
         }
         CapabilityChain chain = new CapabilityChain((int) info.byteSize(), function.machine());
@@ -184,9 +184,9 @@ final class VfioRegions {
     /** Goes through an access in the steps that the kernel makes of it: the largest that are aligned. */
     private void access(int index, long offset, MemorySegment bytes, boolean write) {
         Bar bar = function.bar(index);
-        long tableStart = hasMsiXTable(index) ? function.description().interrupts().msiX().offset() : bar.size();
-        long tableEnd = hasMsiXTable(index)
-                ? tableStart + (long) function.description().interrupts().msiX().vectors() * MSIX_ENTRY
+        long tableStart = hasMsixTable(index) ? function.description().interrupts().msix().offset() : bar.size();
+        long tableEnd = hasMsixTable(index)
+                ? tableStart + (long) function.description().interrupts().msix().vectors() * MSIX_ENTRY
                 : bar.size();
         int widest = function.machine().isAtLeast(KernelProfile.V6_12) ? Long.BYTES : Integer.BYTES;
         for (long done = 0; done < bytes.byteSize();) {
