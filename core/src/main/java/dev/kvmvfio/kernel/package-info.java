@@ -3,9 +3,10 @@
  * others, eventfds, memory, and the exceptions for what a kernel refuses.
  *
  * <p>{@link dev.kvmvfio.kernel.Kernel} is the seam, and everything above it takes one:
- * {@link dev.kvmvfio.kernel.Kernel#linux()}, the model of the package {@code mock}, or one of a program's own. Its calls
- * answer as the kernel does, with a result or a negative errno. {@link dev.kvmvfio.kernel.ObservedKernel} shows each
- * call, decoded. An ioctl that this library does not wrap is made on the file itself:
+ * {@link dev.kvmvfio.kernel.Kernel#linux()}, the model in the module {@code dev.kvmvfio.mock}, or one of a program's
+ * own. Its calls answer as the kernel does, with a result or a negative errno.
+ * {@link dev.kvmvfio.kernel.ObservedKernel} shows each call, decoded. An ioctl that this library does not wrap is made
+ * on the file itself:
  *
  * {@snippet lang=java :
  * Kernel watched = ObservedKernel.observe(Kernel.linux(), System.err::println);

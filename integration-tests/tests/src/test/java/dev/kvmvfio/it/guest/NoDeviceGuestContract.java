@@ -7,7 +7,6 @@ import dev.kvmvfio.it.guest.GuestReports.Report;
 import dev.kvmvfio.it.kvm.Assembler.Register;
 import dev.kvmvfio.it.kvm.Assembler;
 import dev.kvmvfio.it.kvm.HeldFiles;
-import dev.kvmvfio.it.lab.LabMachine;
 import dev.kvmvfio.kernel.EventFd;
 import dev.kvmvfio.kernel.GuestException;
 import dev.kvmvfio.kernel.Kernel;

@@ -40,10 +40,6 @@ public final class UserProcess {
         return memlock;
     }
 
-    int openFilesLimit() {
-        return OPEN_FILES;
-    }
-
     /** Counts pages that type1 pins, or fewer of them with a negative number; they go to the process. */
     void lock(long pages) {
         Refusal.when(exceeds(lockedPages, pages), ENOMEM);
