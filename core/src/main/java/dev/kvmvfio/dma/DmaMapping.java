@@ -1,5 +1,6 @@
 package dev.kvmvfio.dma;
 
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.kernel.Handle;
 
 /**
@@ -8,10 +9,11 @@ import dev.kvmvfio.kernel.Handle;
  */
 public final class DmaMapping extends Handle {
     private final DmaSpace space;
-    private final long iova;
     private final long size;
+    private volatile long iova;
 
     DmaMapping(DmaSpace space, long iova, long size) {
+        super(Rank.LINK);
         this.space = space;
         this.iova = iova;
         this.size = size;
@@ -35,9 +37,16 @@ public final class DmaMapping extends Handle {
         return size;
     }
 
+    void setIova(long chosen) {
+        iova = chosen;
+    }
+
+    /** Where the kernel was to choose and did not say, there is no address by which it could be taken back. */
     @Override
     protected void release() {
-        space.unmap(this);
+        if (iova != DmaSpace.ANYWHERE) {
+            space.unmap(this);
+        }
     }
 
     @Override

@@ -1,6 +1,9 @@
 package dev.kvmvfio.dma;
 
-import dev.kvmvfio.internal.Failures;
+import dev.kvmvfio.kernel.HostException;
+import dev.kvmvfio.kernel.ClosedException;
+import java.util.function.LongSupplier;
+import dev.kvmvfio.internal.Remedy;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.PageAlignment;
 import dev.kvmvfio.iommufd.Ioas;
@@ -17,22 +20,38 @@ import java.util.stream.Collectors;
  * The addresses that devices use for DMA, and what memory they stand for: an IOAS of iommufd, or a VFIO container. All
  * devices that are attached to one see the same memory.
  *
- * <p>Mapped memory is pinned, so it counts against {@code RLIMIT_MEMLOCK}. Mappings belong to the space and are closed
- * before it.
+ * <p>Mapped memory is pinned, so it counts against {@code RLIMIT_MEMLOCK}. Mappings belong to the space and to their
+ * memory: closing either takes the memory from the devices first.
  *
  * <p><b>Thread-safety:</b> all methods may be called from any thread.
  */
 public abstract sealed class DmaSpace extends Handle permits VfioContainer, Ioas {
-    /** For the two permitted types. */
-    protected DmaSpace() {
+    /** No address, because the kernel chooses one. */
+    static final long ANYWHERE = -1;
+
+    /**
+     * For the two permitted types.
+     *
+     * @param rank where the type stands in the order of closing
+     */
+    protected DmaSpace(int rank) {
+        super(rank);
     }
+
+    /**
+     * What mappings belong to: this, or the part of it that they go with.
+     *
+     * @return a handle that is open while anything can be mapped
+     * @throws ClosedException when nothing can be mapped any more
+     */
+    protected abstract Handle owner();
 
     /**
      * Maps a whole memory for reading and writing.
      *
      * @param iova where the devices shall see it, in bytes; a multiple of the page size
-     * @param memory what they shall see; it cannot be closed before the mapping
-     * @return the mapping, which belongs to this space
+     * @param memory what they shall see; closing it closes the mapping
+     * @return the mapping, which belongs to this space and to the memory
      * @throws IllegalArgumentException when the IOVA is not page-aligned
      * @throws KernelException when the kernel refuses; the message says why
      */
@@ -44,11 +63,11 @@ public abstract sealed class DmaSpace extends Handle permits VfioContainer, Ioas
      * Maps a part of a memory: {@code IOMMU_IOAS_MAP}, or {@code VFIO_IOMMU_MAP_DMA} of a container.
      *
      * @param iova where the devices shall see it, in bytes; a multiple of the page size
-     * @param memory what they shall see; it cannot be closed before the mapping
+     * @param memory what they shall see; closing it closes the mapping
      * @param offset of the part within the memory, in bytes; a multiple of the page size
      * @param size in bytes; a multiple of the page size
      * @param access what the devices may do with it
-     * @return the mapping, which belongs to this space
+     * @return the mapping, which belongs to this space and to the memory
      * @throws IllegalArgumentException when anything is not page-aligned or the part reaches outside the memory
      * @throws KernelException when the kernel refuses: {@code EEXIST} when a mapping is in the way, {@code ENOMEM} when
      *         {@code RLIMIT_MEMLOCK} is too small, {@code EINVAL} when the addresses cannot be mapped
@@ -56,26 +75,31 @@ public abstract sealed class DmaSpace extends Handle permits VfioContainer, Ioas
     public final DmaMapping map(long iova, MappedMemory memory, long offset, long size, DmaAccess access) {
         PageAlignment.check(memory.kernel(), "IOVA", iova);
         long address = memory.addressOf(offset, size);
+        return Lifecycle.make(new DmaMapping(this, iova, size), () -> map(iova, address, size, access), owner(),
+                memory);
+    }
+
+    private void map(long iova, long address, long size, DmaAccess access) {
         int result = mapPages(iova, address, size, access);
         if (result < 0) {
             throw new KernelException(mapCall(), this,
                     String.format("iova=0x%x, length=0x%x, vaddr=0x%x, access=%s", iova,
                             size, address, access),
-                    result, remedy(result, iova, size));
+                    result, Remedy.of(() -> remedy(result, iova, size)));
         }
-        return mapped(iova, memory, size);
     }
 
     /**
-     * Registers what the kernel has mapped.
+     * Maps where the kernel likes.
      *
-     * @param iova where
      * @param memory what
      * @param size how much, in bytes
-     * @return the mapping, which belongs to this space
+     * @param call maps it and answers where
+     * @return the mapping, which belongs to this space and to the memory
      */
-    protected final DmaMapping mapped(long iova, MappedMemory memory, long size) {
-        return Lifecycle.adopt(new DmaMapping(this, iova, size), this, memory);
+    protected final DmaMapping mapAnywhere(MappedMemory memory, long size, LongSupplier call) {
+        DmaMapping mapping = new DmaMapping(this, ANYWHERE, size);
+        return Lifecycle.make(mapping, () -> mapping.setIova(call.getAsLong()), owner(), memory);
     }
 
     private String remedy(int result, long iova, long size) {
@@ -103,24 +127,22 @@ public abstract sealed class DmaSpace extends Handle permits VfioContainer, Ioas
      * @return a copy, the oldest first
      */
     public final List<DmaMapping> mappings() {
-        return Lifecycle.children(this, DmaMapping.class);
+        return Lifecycle.children(owner(), DmaMapping.class);
     }
 
     /**
      * Closes all mappings, the youngest first.
      *
-     * @throws KernelException the first failure; all mappings are closed all the same
+     * @throws KernelException the first failure; all other mappings are closed all the same
      */
     public final void closeMappings() {
-        Failures failures = new Failures();
-        mappings().reversed().forEach(mapping -> failures.attempt(mapping::close));
-        failures.throwFirst();
+        Lifecycle.closeAll(mappings().reversed());
     }
 
     /** Devices fall silent before their memory is taken from them. */
     @Override
-    protected final void quiesce() {
-        Lifecycle.quiesceChildren(this);
+    protected final boolean quiesce() {
+        return Lifecycle.quiesceChildren(this);
     }
 
     final void unmap(DmaMapping mapping) {
@@ -129,9 +151,10 @@ public abstract sealed class DmaSpace extends Handle permits VfioContainer, Ioas
             throw new KernelException(unmapCall(), this,
                     String.format("iova=0x%x, length=0x%x", mapping.iova(), mapping.size()), unmapped, "");
         }
-        if (unmapped != mapping.size()) {
-            throw new IllegalStateException(String.format("%s unmapped 0x%x bytes instead of %s", unmapCall(), unmapped,
-                    mapping));
+        // Nothing is what the kernel unmaps when the mapping is gone.
+        if (unmapped != 0 && unmapped != mapping.size()) {
+            throw new HostException(String.format("%s unmapped 0x%x bytes instead of %s", unmapCall(), unmapped,
+                    mapping), "");
         }
     }
 

@@ -20,7 +20,7 @@ public final class DeviceNode {
         int result = kernel.open(path, system_h.O_RDWR() | system_h.O_CLOEXEC());
         if (result < 0) {
             Errno errno = Errno.of(-result);
-            String known = remedy.apply(errno);
+            String known = Remedy.of(() -> remedy.apply(errno));
             throw new KernelException("open", path, "", result, known.isEmpty() ? commonRemedy(path, errno) : known);
         }
         return FileDescriptor.own(kernel, result, path);

@@ -4,14 +4,14 @@ import org.jspecify.annotations.Nullable;
 
 /** Collects what goes wrong while several things must all be tried. */
 public final class Failures {
-    private @Nullable RuntimeException first;
+    private @Nullable Throwable first;
 
     /** Nothing has failed yet. */
     public Failures() {
     }
 
     /** Something has failed, and now the rest must be undone. */
-    public Failures(RuntimeException first) {
+    public Failures(Throwable first) {
         this.first = first;
     }
 
@@ -19,19 +19,50 @@ public final class Failures {
     public void attempt(Runnable step) {
         try {
             step.run();
-        } catch (RuntimeException failure) {
-            if (first == null) {
-                first = failure;
-            } else if (first != failure) {
-                first.addSuppressed(failure);
-            }
+        } catch (Throwable failure) {
+            add(failure);
         }
+    }
+
+    /** Keeps what a step has thrown. */
+    public void add(Throwable failure) {
+        if (first == null) {
+            first = failure;
+        } else if (first != failure) {
+            first.addSuppressed(failure);
+        }
+    }
+
+    /** Keeps what others have collected. */
+    public void addAll(Failures others) {
+        if (others.first != null) {
+            add(others.first);
+        }
+    }
+
+    /** Whether nothing has failed. */
+    public boolean isEmpty() {
+        return first == null;
     }
 
     /** Throws the first failure, if there was one, with the later ones suppressed. */
     public void throwFirst() {
         if (first != null) {
-            throw first;
+            throw Failures.<RuntimeException>unchecked(first);
         }
+    }
+
+    /** Hands the first failure to this thread's handler of uncaught exceptions: it is of no concern to the caller. */
+    public void reportFirst() {
+        if (first != null) {
+            Thread current = Thread.currentThread();
+            current.getUncaughtExceptionHandler().uncaughtException(current, first);
+        }
+    }
+
+    /** What a user's callback throws may be checked, whatever its signature says. */
+    @SuppressWarnings("unchecked")
+    private static <T extends Throwable> T unchecked(Throwable failure) throws T {
+        throw (T) failure;
     }
 }

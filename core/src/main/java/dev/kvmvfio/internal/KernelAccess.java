@@ -3,7 +3,6 @@ package dev.kvmvfio.internal;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.Handle;
 import java.util.Objects;
-import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -31,10 +30,10 @@ public abstract class KernelAccess {
     protected abstract Lifecycle lifecycle(Handle handle);
 
     /** Calls a handle's hook. */
-    protected abstract Optional<String> reasonToStayOpen(Handle handle);
+    protected abstract boolean quiesce(Handle handle);
 
     /** Calls a handle's hook. */
-    protected abstract void quiesce(Handle handle);
+    protected abstract boolean settle(Handle handle);
 
     /** Calls a handle's hook. */
     protected abstract void release(Handle handle);

@@ -1,27 +1,62 @@
 package dev.kvmvfio.internal;
 
+import java.util.Deque;
+import java.util.ArrayDeque;
+import java.util.stream.Stream;
+import dev.kvmvfio.kernel.ClosedException;
+import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.Handle;
+import dev.kvmvfio.kernel.KernelException;
+import dev.kvmvfio.kernel.KvmVfioException;
 import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.concurrent.locks.ReentrantLock;
+import java.util.SequencedSet;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 
 /**
- * The life of a handle: who its parents and children are, and how it ends. The handle's type says what is to be stopped
- * and given back.
+ * The life of a {@link Handle}: who its parents and children are, and how it ends. The handle's type says what is to be
+ * stopped and given back.
  *
- * <p><b>Thread-safety:</b> all methods may be called from any thread.
+ * <p>A handle is closed with each of its parents. It closes, and waits for, only what is lower in the order of
+ * {@link Rank}. What must go upward, and what a thread may not wait for because it is in a call that somebody else may
+ * wait for, the same thread does when it is out of its calls and closes. A handle whose release was refused stays with
+ * its parents, which stay as well, until a later close goes on with it.
+ *
+ * <p><b>Thread-safety:</b> all methods may be called from any thread. Each life has a lock of its own, which is held over
+ * no wait, no call and no other lock but that of a child that joins.
  */
 public final class Lifecycle {
-    /** One for all handles, because they have several parents and a close goes up the tree as well as down. */
-    private static final ReentrantLock CLOSING = new ReentrantLock();
+    private enum State {
+        OPEN, CLOSING, FAILED, CLOSED
+    }
 
-    private final List<Handle> children = new ArrayList<>();
-    private final List<Handle> parents = new ArrayList<>();
-    private boolean closed;
+    private static final long LOOK_AGAIN_NANOS = 50_000;
 
-    /** Begins the life of a handle, which is open and has nobody. */
-    public Lifecycle() {
+    private final int rank;
+    private volatile State state = State.OPEN;
+    private volatile @Nullable Thread closer;
+    private int leases;
+    /** Whether there is something to give back. A handle joins its parents before the call that makes it. */
+    private volatile boolean exists = true;
+    /** Whether a call ended in a way that does not say if the kernel did it. */
+    private boolean unsure;
+    private @Nullable SequencedSet<Handle> children;
+    private final List<Handle> parents = new ArrayList<>(2);
+    private volatile List<Runnable> followers = List.of();
+    private volatile Dropped.@Nullable Watch watch;
+
+    /**
+     * Begins the life of a handle, which is open and has nobody.
+     *
+     * @param rank one of {@link Rank}
+     */
+    public Lifecycle(int rank) {
+        this.rank = rank;
     }
 
     private static Lifecycle of(Handle handle) {
@@ -29,79 +64,155 @@ public final class Lifecycle {
     }
 
     /**
-     * Makes a handle the child of others, one after the other, so that it is closed before each of them. A DMA mapping
-     * has its address space and its memory.
+     * Begins to watch a handle that belongs to no other, so that it is reported when a program drops it.
      *
-     * @return the child; it is closed at once when a parent is closed already
-     * @throws IllegalStateException when a parent is closed, or the child was closed meanwhile
+     * @param name what the report says; it must not know the handle
      */
-    public static <H extends Handle> H adopt(H child, Handle... parents) {
-        for (Handle parent : parents) {
-            join(parent, child);
+    public static <H extends Handle> H root(H handle, Object name) {
+        of(handle).watch = Dropped.watch(handle, name);
+        return handle;
+    }
+
+    private void endWatch() {
+        Dropped.Watch ended = watch;
+        if (ended != null) {
+            watch = null;
+            ended.end();
         }
+    }
+
+    // What joins whom.
+
+    /**
+     * Makes a handle the child of others and then makes the call that brings it into being, so that no close of a parent
+     * can pass the call. When the call fails there is no such handle.
+     *
+     * @return the child
+     * @throws ClosedException when a parent is closed
+     */
+    public static <H extends Handle> H make(H child, Runnable call, Handle... parents) {
+        @Nullable
+        Object[] turn = Turn.current();
+        Lifecycle life = of(child);
+        life.exists = false;
+        life.beginLease(turn, child);
+        Throwable failure = null;
+        try {
+            for (Handle parent : parents) {
+                join(parent, child);
+            }
+            call.run();
+            life.exists = true;
+        } catch (Throwable thrown) {
+            failure = thrown;
+            life.unsure = life.exists = !isRefusal(thrown);
+        } finally {
+            life.endLease(turn);
+        }
+        if (failure != null) {
+            throw undone(child, failure);
+        }
+        drain(turn);
         return child;
     }
 
+    /** What was thrown instead of a call, or because the kernel refused it: nothing was made. */
+    private static boolean isRefusal(Throwable thrown) {
+        return thrown instanceof KvmVfioException || thrown instanceof ClosedException
+                || thrown instanceof IllegalArgumentException || thrown instanceof UnsupportedOperationException;
+    }
+
+    /**
+     * Makes a handle that exists already the child of others. Where that must not cross a close of a parent, it is done
+     * within a lease of the parent.
+     *
+     * @return the child; it is closed at once when a parent is closed already
+     * @throws ClosedException when a parent is closed, or the child was closed meanwhile
+     */
+    public static <H extends Handle> H adopt(H child, Handle... parents) {
+        return complete(child, self -> {
+            for (Handle parent : parents) {
+                join(parent, self);
+            }
+        });
+    }
+
     private static void join(Handle parent, Handle child) {
-        Lifecycle life = of(parent);
-        synchronized (parent) {
-            if (!life.closed) {
-                if (!addParent(child, parent)) {
-                    throw new IllegalStateException(child + " is closed");
+        Lifecycle above = of(parent);
+        Lifecycle below = of(child);
+        synchronized (above) {
+            above.requireOpen(parent);
+            synchronized (below) {
+                below.requireOpen(child);
+                below.parents.add(parent);
+                below.endWatch();
+                if (above.children == null) {
+                    above.children = new LinkedHashSet<>();
                 }
-                life.children.add(child);
-                return;
+                // One that joins again is the youngest again.
+                above.children.addLast(child);
             }
         }
-        child.close();
-        throw new IllegalStateException(parent + " is closed");
     }
 
-    /** A closed child leaves its parents no more, so it must not join one. */
-    private static boolean addParent(Handle child, Handle parent) {
-        Lifecycle life = of(child);
-        synchronized (child) {
-            return !life.closed && life.parents.add(parent);
+    private void requireOpen(Handle self) {
+        if (state != State.OPEN) {
+            throw new ClosedException(self);
         }
     }
 
-    private static void leave(Handle parent, Handle child) {
+    /** A parent whose close was held up by this child alone goes on: perhaps nobody has it any more to close it. */
+    private static void leave(Handle parent, Handle child, @Nullable Object[] turn) {
         Lifecycle life = of(parent);
-        synchronized (parent) {
-            life.children.remove(child);
+        synchronized (life) {
+            if (life.children != null && life.children.remove(child) && life.children.isEmpty()
+                    && life.state == State.FAILED) {
+                Turn.putOff(turn, parent);
+            }
         }
     }
 
-    private static List<Handle> parents(Handle child) {
-        Lifecycle life = of(child);
-        synchronized (child) {
-            return List.copyOf(life.parents);
-        }
-    }
-
-    /** The children that are open now, the oldest first: a copy. */
+    /** The children that are there now, the oldest first: a copy. One that is being made is not among them yet. */
     public static List<Handle> children(Handle parent) {
-        Lifecycle life = of(parent);
-        synchronized (parent) {
-            return List.copyOf(life.children);
-        }
+        return of(parent).all().stream().filter(child -> of(child).exists).toList();
     }
 
-    /** The children of one type that are open now, the oldest first: a copy. */
+    /** The children of one type that are there now, the oldest first: a copy. */
     public static <H extends Handle> List<H> children(Handle parent, Class<H> type) {
         return children(parent).stream().filter(type::isInstance).map(type::cast).toList();
     }
 
-    /** Stops what must not go on while a handle is being given back. */
-    public static void quiesce(Handle handle) {
-        KernelAccess.get().quiesce(handle);
+    /**
+     * Runs a step after a handle was closed, by the thread that closed it, when that is out of its calls and closes: it
+     * closes what is above and of no use any more, or tells of it.
+     */
+    public static void follow(Handle handle, Runnable step) {
+        Lifecycle life = of(handle);
+        synchronized (life) {
+            life.followers = Stream.concat(life.followers.stream(), Stream.of(step)).toList();
+        }
     }
 
-    /** Stops what must not go on in any child. */
-    public static void quiesceChildren(Handle parent) {
-        Failures failures = new Failures();
-        children(parent).forEach(child -> failures.attempt(() -> quiesce(child)));
-        failures.throwFirst();
+    /** All that is below a handle, each once, what was made first first. */
+    public static List<Handle> below(Handle handle) {
+        SequencedSet<Handle> found = new LinkedHashSet<>();
+        Deque<Handle> left = new ArrayDeque<>(List.of(handle));
+        while (!left.isEmpty()) {
+            for (Handle child : children(left.pop())) {
+                if (found.add(child)) {
+                    left.add(child);
+                }
+            }
+        }
+        return List.copyOf(found);
+    }
+
+    private synchronized List<Handle> all() {
+        return children == null ? List.of() : List.copyOf(children);
+    }
+
+    private synchronized boolean hasChildren() {
+        return children != null && !children.isEmpty();
     }
 
     /** Does the rest of an opening. When that fails the handle is closed, and what went wrong first is thrown. */
@@ -109,49 +220,273 @@ public final class Lifecycle {
         try {
             rest.accept(handle);
             return handle;
-        } catch (RuntimeException failure) {
-            Failures failures = new Failures(failure);
-            failures.attempt(handle::close);
-            throw failure;
+        } catch (Throwable failure) {
+            throw undone(handle, failure);
         }
     }
 
+    private static Error undone(Handle handle, Throwable failure) {
+        Failures failures = new Failures(failure);
+        failures.attempt(handle::close);
+        failures.throwFirst();
+        throw new AssertionError();
+    }
+
+    // What a close waits for.
+
+    /**
+     * Looks at a handle, or makes a call on it that must not cross its close.
+     *
+     * @throws ClosedException when it is closed
+     */
+    public static <T extends @Nullable Object> T lease(Handle handle, Supplier<T> look) {
+        @Nullable
+        Object[] turn = Turn.current();
+        Lifecycle life = of(handle);
+        life.beginLease(turn, handle);
+        try {
+            return look.get();
+        } finally {
+            life.endLease(turn);
+            drain(turn);
+        }
+    }
+
+    private synchronized void beginLease(@Nullable Object[] turn, Handle self) {
+        requireOpen(self);
+        leases++;
+        Turn.enterLease(turn);
+    }
+
+    private synchronized void endLease(@Nullable Object[] turn) {
+        leases--;
+        Turn.leaveLease(turn);
+    }
+
+    private synchronized boolean isLeased() {
+        return leases > 0;
+    }
+
+    /** A call begins into a kernel that may call back: until it ends, nothing that this thread does waits. */
+    public static void enterCall() {
+        Turn.enterCall(Turn.current());
+        Scratch.enter();
+    }
+
+    /** The call has returned, and the thread does what it could not do within it. */
+    public static void leaveCall() {
+        Scratch.leave();
+        @Nullable
+        Object[] turn = Turn.current();
+        Turn.leaveCall(turn);
+        drain(turn);
+    }
+
+    /** Runs a callback of the program: until it ends, nothing that this thread does waits. */
+    public static void callBack(Runnable callback) {
+        enterCall();
+        try {
+            callback.run();
+        } finally {
+            leaveCall();
+        }
+    }
+
+    private static boolean until(@Nullable Object[] turn, BooleanSupplier condition) {
+        boolean interrupted = false;
+        try {
+            while (!condition.getAsBoolean()) {
+                if (!Turn.mayWait(turn)) {
+                    return false;
+                }
+                LockSupport.parkNanos(LOOK_AGAIN_NANOS);
+                interrupted |= Thread.interrupted();
+            }
+            return true;
+        } finally {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+
+    // How it ends.
+
     /** False from the moment that a close begins. */
     public static boolean isOpen(Handle handle) {
-        Lifecycle life = of(handle);
-        synchronized (handle) {
-            return !life.closed;
+        return of(handle).state == State.OPEN;
+    }
+
+    /** Whether all is given back. */
+    public static boolean isClosed(Handle handle) {
+        return of(handle).state == State.CLOSED;
+    }
+
+    /** Closes handles, each of which is tried, and answers whether all of them are closed now. */
+    public static boolean closeAll(List<? extends Handle> handles) {
+        Failures failures = new Failures();
+        handles.forEach(handle -> failures.attempt(handle::close));
+        failures.throwFirst();
+        return handles.stream().allMatch(Lifecycle::isClosed);
+    }
+
+    /** Stops what must not go on while a handle is being given back; false when it goes on. */
+    public static boolean quiesce(Handle handle) {
+        return KernelAccess.get().quiesce(handle);
+    }
+
+    /** Stops what must not go on in any child; false when it goes on in one. */
+    public static boolean quiesceChildren(Handle parent) {
+        Failures failures = new Failures();
+        boolean quiet = true;
+        for (Handle child : children(parent)) {
+            try {
+                quiet &= quiesce(child);
+            } catch (Throwable failure) {
+                failures.add(failure);
+            }
         }
+        failures.throwFirst();
+        return quiet;
     }
 
     /** Closes the children, the youngest first, then the handle. */
     public static void close(Handle handle) {
-        CLOSING.lock();
+        @Nullable
+        Object[] turn = Turn.current();
+        Failures failures = new Failures();
+        close(handle, turn, failures);
+        drain(turn, failures);
+        failures.throwFirst();
+    }
+
+    private static void close(Handle handle, @Nullable Object[] turn, Failures failures) {
+        Lifecycle life = of(handle);
+        Handle outer = Turn.closing(turn);
+        if (outer != null && of(outer).rank >= life.rank && life.state != State.CLOSED) {
+            Turn.putOff(turn, handle);
+            return;
+        }
+        if (!life.begin(handle, turn)) {
+            return;
+        }
+        boolean closed = false;
+        Turn.enterClose(turn, handle);
         try {
-            closeAlone(handle, of(handle));
+            closed = life.end(handle, turn, failures);
+        } catch (Throwable failure) {
+            failures.add(failure);
         } finally {
-            CLOSING.unlock();
+            life.closer = null;
+            life.state = closed ? State.CLOSED : State.FAILED;
+            Turn.leaveClose(turn, outer);
         }
     }
 
-    private static void closeAlone(Handle handle, Lifecycle life) {
-        KernelAccess hooks = KernelAccess.get();
-        List<Handle> open;
-        synchronized (handle) {
-            if (life.closed) {
-                return;
-            }
-            hooks.reasonToStayOpen(handle).ifPresent(reason -> {
-                throw new IllegalStateException(reason);
-            });
-            life.closed = true;
-            open = List.copyOf(life.children);
+    /** Takes a close over, after one that goes on in another thread; false when there is nothing left to do here. */
+    private boolean begin(Handle handle, @Nullable Object[] turn) {
+        if (closer == Thread.currentThread() || !until(turn, this::beginIfNobodyElse)) {
+            Turn.putOff(turn, handle);
+            return false;
         }
-        Failures failures = new Failures();
-        failures.attempt(() -> hooks.quiesce(handle));
-        open.reversed().forEach(child -> failures.attempt(child::close));
-        failures.attempt(() -> hooks.release(handle));
-        parents(handle).forEach(parent -> leave(parent, handle));
-        failures.throwFirst();
+        return closer == Thread.currentThread();
+    }
+
+    private synchronized boolean beginIfNobodyElse() {
+        if (state == State.CLOSING) {
+            return false;
+        }
+        if (state != State.CLOSED) {
+            closer = Thread.currentThread();
+            state = State.CLOSING;
+        }
+        return true;
+    }
+
+    private boolean end(Handle handle, @Nullable Object[] turn, Failures failures) {
+        Failures own = new Failures();
+        boolean closed = false;
+        try {
+            closed = end(handle, KernelAccess.get(), turn, own);
+        } catch (Throwable failure) {
+            own.add(failure);
+        }
+        if (!closed && own.isEmpty()) {
+            Turn.putOff(turn, handle);
+        }
+        failures.addAll(own);
+        return closed;
+    }
+
+    private boolean end(Handle handle, KernelAccess hooks, @Nullable Object[] turn, Failures failures) {
+        try {
+            if (!until(turn, () -> hooks.quiesce(handle))) {
+                return false;
+            }
+        } catch (Throwable failure) {
+            failures.add(failure);
+        }
+        for (Handle child : all().reversed()) {
+            close(child, turn, failures);
+        }
+        if (hasChildren() || !until(turn, () -> !isLeased())) {
+            return false;
+        }
+        if (exists && (!until(turn, () -> hooks.settle(handle)) || !release(handle, hooks, failures))) {
+            return false;
+        }
+        if (exists) {
+            followers.forEach(step -> Turn.putOff(turn, step));
+        }
+        parents().forEach(parent -> leave(parent, handle, turn));
+        endWatch();
+        return true;
+    }
+
+    private synchronized List<Handle> parents() {
+        return List.copyOf(parents);
+    }
+
+    private boolean release(Handle handle, KernelAccess hooks, Failures failures) {
+        try {
+            hooks.release(handle);
+            return true;
+        } catch (ClosedException gone) {
+            // Its file was closed by other means, and took it along.
+            return true;
+        } catch (KernelException refused) {
+            if (isGone(refused.errno())) {
+                return true;
+            }
+            failures.add(refused);
+        } catch (Throwable failure) {
+            unsure = true;
+            failures.add(failure);
+        }
+        return false;
+    }
+
+    private boolean isGone(Errno refused) {
+        return refused == Errno.ENOENT || unsure && refused == Errno.EINVAL;
+    }
+
+    private static void drain(@Nullable Object[] turn, Failures failures) {
+        Object next;
+        while ((next = Turn.next(turn)) != null) {
+            if (next instanceof Handle handle) {
+                close(handle, turn, failures);
+            } else {
+                failures.attempt((Runnable) next);
+            }
+        }
+    }
+
+    /** What fails then has nothing to do with the call that ends here. */
+    private static void drain(@Nullable Object[] turn) {
+        if (Turn.hasNext(turn)) {
+            Failures failures = new Failures();
+            drain(turn, failures);
+            failures.reportFirst();
+        }
     }
 }

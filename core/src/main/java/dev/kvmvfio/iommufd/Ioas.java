@@ -1,5 +1,8 @@
 package dev.kvmvfio.iommufd;
 
+import dev.kvmvfio.kernel.Handle;
+import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.iommufd.iommu_ioas_iova_ranges;
 import dev.kvmvfio.bindings.iommufd.iommu_ioas_map;
 import dev.kvmvfio.bindings.iommufd.iommu_ioas_unmap;
@@ -35,6 +38,7 @@ public final class Ioas extends DmaSpace {
     private final int id;
 
     Ioas(Iommufd iommufd, int id) {
+        super(Rank.DEVICE);
         this.iommufd = iommufd;
         this.id = id;
     }
@@ -65,15 +69,23 @@ public final class Ioas extends DmaSpace {
     /**
      * {@code IOMMU_IOAS_MAP} of a whole memory at an IOVA that the kernel chooses.
      *
-     * @param memory what the devices shall see; it cannot be closed before the mapping
+     * @param memory what the devices shall see; closing it closes the mapping
      * @param access what they may do with it
      * @return the mapping, which says where it is
      * @throws KernelException when the kernel refuses
      */
     public DmaMapping map(MappedMemory memory, DmaAccess access) {
-        MemorySegment request = request(memory.addressOf(0, memory.size()), memory.size(), access);
-        fd().call(MAP, request);
-        return mapped(iommu_ioas_map.iova(request), memory, memory.size());
+        long address = memory.addressOf(0, memory.size());
+        return mapAnywhere(memory, memory.size(), () -> {
+            MemorySegment request = request(address, memory.size(), access);
+            fd().call(MAP, request);
+            return iommu_ioas_map.iova(request);
+        });
+    }
+
+    @Override
+    protected Handle owner() {
+        return this;
     }
 
     @Override
@@ -108,6 +120,10 @@ public final class Ioas extends DmaSpace {
 
     @Override
     public List<IovaRange> iovaRanges() {
+        return Lifecycle.lease(this, this::readRanges);
+    }
+
+    private List<IovaRange> readRanges() {
         try (Arena arena = Arena.ofConfined()) {
             int capacity = 16;
             while (true) {

@@ -1,5 +1,6 @@
 package dev.kvmvfio.iommufd;
 
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.iommufd.iommu_destroy;
 import dev.kvmvfio.bindings.iommufd.iommu_ioas_alloc;
 import dev.kvmvfio.bindings.iommufd.iommufd_h;
@@ -19,7 +20,8 @@ import java.lang.foreign.MemorySegment;
  * use for DMA are allocated in it. Needs Linux 6.2 for itself and 6.6 for VFIO devices, built with
  * {@code CONFIG_IOMMUFD}.
  *
- * <p>What is allocated here belongs to this object and is destroyed before it is closed.
+ * <p>What is allocated here belongs to this object, and so does a device that is bound to it: closing it gives them back
+ * first.
  *
  * <p><b>Thread-safety:</b> all methods may be called from any thread.
  */
@@ -31,7 +33,7 @@ public final class Iommufd extends FileHandle {
     private static final Ioctl IOAS_ALLOC = new Ioctl("IOMMU_IOAS_ALLOC", iommufd_h.IOMMU_IOAS_ALLOC());
 
     private Iommufd(FileDescriptor fd) {
-        super(fd);
+        super(fd, Rank.FILE);
     }
 
     /**
@@ -52,7 +54,8 @@ public final class Iommufd extends FileHandle {
      * @throws KernelException when it cannot be opened; the message says what to do
      */
     public static Iommufd open(Kernel kernel) {
-        return new Iommufd(DeviceNode.open(kernel, PATH, Iommufd::openRemedy));
+        FileDescriptor fd = DeviceNode.open(kernel, PATH, Iommufd::openRemedy);
+        return Lifecycle.root(new Iommufd(fd), fd);
     }
 
     private static String openRemedy(Errno errno) {
@@ -70,6 +73,10 @@ public final class Iommufd extends FileHandle {
      * @throws KernelException when the kernel refuses
      */
     public Ioas allocateIoas() {
+        return Lifecycle.lease(this, this::allocate);
+    }
+
+    private Ioas allocate() {
         MemorySegment request = iommu_ioas_alloc.allocate(Scratch.begin());
         iommu_ioas_alloc.size(request, (int) request.byteSize());
         fd().call(IOAS_ALLOC, request);

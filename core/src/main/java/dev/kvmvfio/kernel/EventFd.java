@@ -1,5 +1,7 @@
 package dev.kvmvfio.kernel;
 
+import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.system.system_h;
 import dev.kvmvfio.internal.Scratch;
 import java.lang.foreign.MemorySegment;
@@ -18,7 +20,7 @@ public final class EventFd extends FileHandle {
     private final AtomicInteger waiters = new AtomicInteger();
 
     private EventFd(FileDescriptor fd) {
-        super(fd);
+        super(fd, Rank.MEMORY);
     }
 
     /**
@@ -33,7 +35,8 @@ public final class EventFd extends FileHandle {
         if (result < 0) {
             throw new KernelException("eventfd", "this process", result);
         }
-        return new EventFd(FileDescriptor.own(kernel, result, "eventfd"));
+        FileDescriptor fd = FileDescriptor.own(kernel, result, "eventfd");
+        return Lifecycle.root(new EventFd(fd), fd);
     }
 
     /**
@@ -41,7 +44,7 @@ public final class EventFd extends FileHandle {
      *
      * @return what it was: how often it was signalled since the last time
      * @throws KernelException when the kernel refuses
-     * @throws IllegalStateException when this eventfd is closed
+     * @throws ClosedException when this eventfd is closed
      */
     public long take() {
         MemorySegment counter = Scratch.begin().allocate(ValueLayout.JAVA_LONG);
@@ -61,7 +64,7 @@ public final class EventFd extends FileHandle {
      * @param timeout how long to wait, in steps of a millisecond
      * @return how often it was signalled, 0 when the time is over
      * @throws KernelException when the kernel refuses
-     * @throws IllegalStateException when this eventfd is closed, also during the wait
+     * @throws ClosedException when this eventfd is closed, also during the wait
      */
     public long await(Duration timeout) {
         long start = System.nanoTime();
@@ -87,22 +90,24 @@ public final class EventFd extends FileHandle {
                 return count;
             }
         }
-        throw new IllegalStateException(this + " is closed");
+        throw new ClosedException(this);
     }
 
     /** A thread that waits would keep the file open until its time is over. */
     @Override
-    protected void quiesce() {
-        if (waiters.get() > 0) {
+    protected boolean quiesce() {
+        boolean quiet = waiters.get() == 0;
+        if (!quiet) {
             signal();
         }
+        return quiet;
     }
 
     /**
      * Adds one to the counter.
      *
      * @throws KernelException when the kernel refuses
-     * @throws IllegalStateException when this eventfd is closed
+     * @throws ClosedException when this eventfd is closed
      */
     public void signal() {
         MemorySegment one = Scratch.begin().allocate(ValueLayout.JAVA_LONG);

@@ -2,10 +2,13 @@ package dev.kvmvfio.kernel;
 
 import dev.kvmvfio.bindings.system.system_h;
 import dev.kvmvfio.internal.FlightRecorder;
+import dev.kvmvfio.internal.Lifecycle;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
+import java.util.List;
 import java.util.function.IntUnaryOperator;
+import java.util.function.ToIntFunction;
 
 /**
  * A file descriptor that is owned: closed once, and never used after that. The kernel gives a closed number to the next
@@ -21,6 +24,8 @@ public final class FileDescriptor implements AutoCloseable {
     private static final VarHandle USERS = users();
 
     private final Kernel kernel;
+    /** Linux does not call back; another kernel may be a program's own, and observe its calls. */
+    private final boolean callsBack;
     private final int number;
     private final FileKind kind;
     private final String name;
@@ -28,6 +33,7 @@ public final class FileDescriptor implements AutoCloseable {
 
     private FileDescriptor(Kernel kernel, int number, FileKind kind, String name) {
         this.kernel = kernel;
+        this.callsBack = !(kernel instanceof LinuxKernel);
         this.number = number;
         this.kind = kind;
         this.name = name;
@@ -125,7 +131,7 @@ public final class FileDescriptor implements AutoCloseable {
      *
      * @param call receives the number
      * @return what the call returned
-     * @throws IllegalStateException when this descriptor is closed
+     * @throws ClosedException when this descriptor is closed
      */
     public int lend(IntUnaryOperator call) {
         acquire();
@@ -137,12 +143,36 @@ public final class FileDescriptor implements AutoCloseable {
     }
 
     /**
+     * Runs a call that passes the numbers of several files to the kernel inside its argument.
+     *
+     * @param files the files, in the order of the numbers
+     * @param call receives the numbers
+     * @return what the call returned
+     * @throws ClosedException when one of them is closed
+     */
+    public static int lend(List<FileDescriptor> files, ToIntFunction<int[]> call) {
+        int lent = 0;
+        try {
+            int[] numbers = new int[files.size()];
+            for (FileDescriptor file : files) {
+                file.acquire();
+                numbers[lent++] = file.number;
+            }
+            return call.applyAsInt(numbers);
+        } finally {
+            while (lent > 0) {
+                files.get(--lent).release();
+            }
+        }
+    }
+
+    /**
      * {@code ioctl(2)} with a pointer.
      *
      * @param ioctl the ioctl
      * @param argument native memory
      * @return the result or a negative errno
-     * @throws IllegalStateException when this descriptor is closed
+     * @throws ClosedException when this descriptor is closed
      */
     public int ioctl(Ioctl ioctl, MemorySegment argument) {
         acquire();
@@ -161,7 +191,7 @@ public final class FileDescriptor implements AutoCloseable {
      * @param ioctl the ioctl
      * @param argument the number
      * @return the result or a negative errno
-     * @throws IllegalStateException when this descriptor is closed
+     * @throws ClosedException when this descriptor is closed
      */
     public int ioctl(Ioctl ioctl, long argument) {
         return ioctl(ioctl, MemorySegment.ofAddress(argument));
@@ -174,7 +204,7 @@ public final class FileDescriptor implements AutoCloseable {
      * @param argument native memory
      * @return the result, zero or more
      * @throws KernelException when the kernel refuses
-     * @throws IllegalStateException when this descriptor is closed
+     * @throws ClosedException when this descriptor is closed
      */
     public int call(Ioctl ioctl, MemorySegment argument) {
         return checked(ioctl, ioctl(ioctl, argument));
@@ -187,7 +217,7 @@ public final class FileDescriptor implements AutoCloseable {
      * @param argument the number
      * @return the result, zero or more
      * @throws KernelException when the kernel refuses
-     * @throws IllegalStateException when this descriptor is closed
+     * @throws ClosedException when this descriptor is closed
      */
     public int call(Ioctl ioctl, long argument) {
         return checked(ioctl, ioctl(ioctl, argument));
@@ -208,7 +238,7 @@ public final class FileDescriptor implements AutoCloseable {
      * @param flags the {@code MAP_} bits
      * @param offset in bytes
      * @return the address or a negative errno
-     * @throws IllegalStateException when this descriptor is closed
+     * @throws ClosedException when this descriptor is closed
      */
     public long mmap(long length, int protection, int flags, long offset) {
         acquire();
@@ -224,7 +254,7 @@ public final class FileDescriptor implements AutoCloseable {
      *
      * @param length the new size in bytes
      * @return 0 or a negative errno
-     * @throws IllegalStateException when this descriptor is closed
+     * @throws ClosedException when this descriptor is closed
      */
     public int ftruncate(long length) {
         acquire();
@@ -240,7 +270,7 @@ public final class FileDescriptor implements AutoCloseable {
      *
      * @param buffer native memory to fill
      * @return the number of bytes or a negative errno
-     * @throws IllegalStateException when this descriptor is closed
+     * @throws ClosedException when this descriptor is closed
      */
     public long read(MemorySegment buffer) {
         acquire();
@@ -256,7 +286,7 @@ public final class FileDescriptor implements AutoCloseable {
      *
      * @param buffer native memory to write
      * @return the number of bytes or a negative errno
-     * @throws IllegalStateException when this descriptor is closed
+     * @throws ClosedException when this descriptor is closed
      */
     public long write(MemorySegment buffer) {
         acquire();
@@ -273,7 +303,7 @@ public final class FileDescriptor implements AutoCloseable {
      * @param buffer native memory to fill
      * @param offset in bytes
      * @return the number of bytes or a negative errno
-     * @throws IllegalStateException when this descriptor is closed
+     * @throws ClosedException when this descriptor is closed
      */
     public long pread(MemorySegment buffer, long offset) {
         acquire();
@@ -290,7 +320,7 @@ public final class FileDescriptor implements AutoCloseable {
      * @param buffer native memory to write
      * @param offset in bytes
      * @return the number of bytes or a negative errno
-     * @throws IllegalStateException when this descriptor is closed
+     * @throws ClosedException when this descriptor is closed
      */
     public long pwrite(MemorySegment buffer, long offset) {
         acquire();
@@ -307,7 +337,7 @@ public final class FileDescriptor implements AutoCloseable {
      * @param events the {@code POLL} bits to wait for
      * @param timeoutMillis milliseconds; -1 for ever
      * @return the bits that are set, 0 when the time is over, or a negative errno
-     * @throws IllegalStateException when this descriptor is closed
+     * @throws ClosedException when this descriptor is closed
      */
     public int poll(int events, int timeoutMillis) {
         acquire();
@@ -323,21 +353,35 @@ public final class FileDescriptor implements AutoCloseable {
         do {
             before = users;
             if (before < 0) {
-                throw new IllegalStateException(name + " (fd " + number + ") is closed");
+                throw new ClosedException(name + " (fd " + number + ")");
             }
         } while (!USERS.weakCompareAndSet(this, before, before + 1));
+        if (callsBack) {
+            Lifecycle.enterCall();
+        }
     }
 
     private void release() {
-        if ((int) USERS.getAndAdd(this, -1) == CLOSED + 1) {
-            kernel.close(number);
+        try {
+            if ((int) USERS.getAndAdd(this, -1) == CLOSED + 1) {
+                kernel.close(number);
+            }
+        } finally {
+            if (callsBack) {
+                Lifecycle.leaveCall();
+            }
         }
     }
 
     /** Gives the number back to the kernel, at once or when the last call that uses it returns. */
     @Override
     public void close() {
-        if ((int) USERS.getAndBitwiseOr(this, CLOSED) == 0) {
+        if ((int) USERS.getAndBitwiseOr(this, CLOSED) != 0) {
+            return;
+        }
+        if (callsBack) {
+            Lifecycle.callBack(() -> kernel.close(number));
+        } else {
             kernel.close(number);
         }
     }

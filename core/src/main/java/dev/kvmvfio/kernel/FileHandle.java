@@ -8,8 +8,10 @@ public abstract class FileHandle extends Handle {
      * Takes ownership of an open file.
      *
      * @param fd the file
+     * @param rank where its type stands in the order of closing
      */
-    protected FileHandle(FileDescriptor fd) {
+    protected FileHandle(FileDescriptor fd, int rank) {
+        super(rank);
         this.fd = fd;
     }
 

@@ -1,8 +1,5 @@
 package dev.kvmvfio.kernel;
 
-import dev.kvmvfio.internal.Failures;
-import dev.kvmvfio.internal.Lifecycle;
-import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
@@ -16,8 +13,8 @@ import org.jspecify.annotations.Nullable;
  *         .memfd("guest").hugePages(HugePages.SIZE_1G).allocate();
  * }
  *
- * <p>A device writes to it whenever it likes while it is mapped for DMA, so {@link #close()} refuses as long as a
- * memory slot or a DMA mapping uses it.
+ * <p>Closing it takes it from everybody first: the memory slots and the DMA mappings that use it are closed, and a guest
+ * that runs, or a device, finds nothing there any more.
  */
 public final class HostMemory extends MappedMemory {
     private final @Nullable FileDescriptor file;
@@ -62,22 +59,13 @@ public final class HostMemory extends MappedMemory {
         return Optional.ofNullable(file);
     }
 
-    @Override
-    protected Optional<String> reasonToStayOpen() {
-        List<Handle> users = Lifecycle.children(this);
-        return users.isEmpty()
-                ? Optional.empty()
-                : Optional.of(this + " is still used by " + users + ": close these first");
-    }
-
+    /** The file first: it is closed once whatever happens, and unmapping is what can be refused. */
     @Override
     protected void release() {
-        Failures failures = new Failures();
-        failures.attempt(super::release);
         if (file != null) {
-            failures.attempt(file::close);
+            file.close();
         }
-        failures.throwFirst();
+        super.release();
     }
 
     @Override

@@ -1,5 +1,6 @@
 package dev.kvmvfio.kernel;
 
+import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.bindings.system.system_h;
 import dev.kvmvfio.internal.PageAlignment;
 import org.jspecify.annotations.Nullable;
@@ -82,7 +83,7 @@ public final class HostMemoryRequest {
         try {
             check("ftruncate", file.ftruncate(size));
             return mapped(file.mmap(size, protection(), system_h.MAP_SHARED() | mapFlags(), 0), file);
-        } catch (RuntimeException failure) {
+        } catch (Throwable failure) {
             file.close();
             throw failure;
         }
@@ -99,7 +100,8 @@ public final class HostMemoryRequest {
     }
 
     private HostMemory mapped(long address, @Nullable FileDescriptor file) {
-        return new HostMemory(kernel, check("mmap", address), size, file, toString());
+        String description = toString();
+        return Lifecycle.root(new HostMemory(kernel, check("mmap", address), size, file, description), description);
     }
 
     private long check(String call, long result) {

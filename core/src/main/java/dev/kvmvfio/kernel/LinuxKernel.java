@@ -696,8 +696,21 @@ final class LinuxKernel implements Kernel {
             entries.forEach(entry -> names.add(entry.getFileName().toString()));
             return 0;
         } catch (IOException | DirectoryIteratorException failure) {
-            return -errnoOf(failure);
+            return isOther(failure) ? openFails(path) : -errnoOf(failure);
         }
+    }
+
+    private static boolean isOther(Exception failure) {
+        return errnoOf(failure) == system_h.EIO();
+    }
+
+    /** The errno that the JDK does not tell: too many files are open, for example. */
+    private int openFails(String path) {
+        int fd = open(path, system_h.O_RDONLY() | system_h.O_CLOEXEC());
+        if (fd >= 0) {
+            close(fd);
+        }
+        return fd < 0 ? fd : -system_h.EIO();
     }
 
     /**

@@ -1,14 +1,15 @@
 package dev.kvmvfio.kernel;
 
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.internal.PageAlignment;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.concurrent.locks.LockSupport;
 
 /**
  * Memory that {@code mmap(2)} brought into this process and that a VM can be given: {@link HostMemory}, or a part of a
- * device's BAR. The close waits for system calls that run with its segment; after that the segment throws instead of
- * reaching what the address means by then.
+ * device's BAR. Closing it takes the memory slots and the DMA mappings that use it away first, also from a guest that
+ * runs; then it waits for calls that run with its segment. After that the segment throws instead of reaching what the
+ * address means by then.
  *
  * <p><b>Thread-safety:</b> all methods may be called from any thread; what is stored in the memory is for its users to
  * keep in order.
@@ -27,6 +28,7 @@ public abstract class MappedMemory extends Handle {
      */
     @SuppressWarnings("restricted") // mmap returned exactly this much
     protected MappedMemory(Kernel kernel, long address, long size) {
+        super(Rank.MEMORY);
         this.kernel = kernel;
         this.segment = MemorySegment.ofAddress(address).reinterpret(size, arena, null);
     }
@@ -65,7 +67,7 @@ public abstract class MappedMemory extends Handle {
      * @param size in bytes, a multiple of the page size, not zero
      * @return the address of the first byte
      * @throws IllegalArgumentException when the part is misaligned or reaches outside
-     * @throws IllegalStateException when this memory is closed
+     * @throws ClosedException when this memory is closed
      */
     public final long addressOf(long offset, long size) {
         PageAlignment.check(kernel, "offset", offset);
@@ -75,29 +77,29 @@ public abstract class MappedMemory extends Handle {
                     String.format("0x%x bytes at offset 0x%x reach outside %s", size, offset, this));
         }
         if (!isOpen()) {
-            throw new IllegalStateException(this + " is closed");
+            throw new ClosedException(this);
         }
         return segment.address() + offset;
     }
 
+    /** A system call that runs with the segment has its address, and the JDK refuses to close it until that returns. */
+    @Override
+    protected boolean settle() {
+        if (arena.scope().isAlive()) {
+            try {
+                arena.close();
+            } catch (IllegalStateException inUse) {
+                return !arena.scope().isAlive();
+            }
+        }
+        return true;
+    }
+
     @Override
     protected void release() {
-        closeSegment();
         int result = kernel.munmap(segment.address(), segment.byteSize());
         if (result < 0) {
             throw new KernelException("munmap", this, result);
-        }
-    }
-
-    /** A system call that runs with the segment has its address, and the JDK refuses to close it until that returns. */
-    private void closeSegment() {
-        while (true) {
-            try {
-                arena.close();
-                return;
-            } catch (IllegalStateException inUse) {
-                LockSupport.parkNanos(100_000);
-            }
         }
     }
 }

@@ -63,7 +63,7 @@ public abstract class ObservedKernel implements Kernel {
             private void tell(SystemCall call) {
                 try {
                     observer.accept(call);
-                } catch (RuntimeException failure) {
+                } catch (Throwable failure) {
                     Thread current = Thread.currentThread();
                     current.getUncaughtExceptionHandler().uncaughtException(current, failure);
                 }

@@ -16,11 +16,11 @@
  * }
  * }
  *
- * <p>A {@link dev.kvmvfio.kernel.Handle} owns what it was made from, and closes what was made from it before itself. A
+ * <p>A {@link dev.kvmvfio.kernel.Handle} is given back by its close, in any order: what needs it is closed with it. A
  * refused call is a {@link dev.kvmvfio.kernel.KernelException} with the call, the file, the errno and, where the cause is
  * known, a {@linkplain dev.kvmvfio.kernel.KvmVfioException#remedy() remedy}; a host that cannot work is a
- * {@link dev.kvmvfio.kernel.HostException}. {@link dev.kvmvfio.kernel.HostMemory} is memory that guests and devices use,
- * and refuses to close while one of them can reach it:
+ * {@link dev.kvmvfio.kernel.HostException}. {@link dev.kvmvfio.kernel.HostMemory} is memory that guests and devices use;
+ * closing it takes it from them first:
  *
  * {@snippet lang=java :
  * try (HostMemory ram = HostMemory.request(Kernel.linux(), 1L << 30)

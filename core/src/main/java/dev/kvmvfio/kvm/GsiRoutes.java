@@ -77,7 +77,7 @@ public final class GsiRoutes {
      * @throws KernelException when the kernel refuses; nothing is added
      */
     public MsiRoute addMsi(long address, int data) {
-        return Lifecycle.adopt(add(null, new MsiRoute.Message(address, data)), vm);
+        return Lifecycle.lease(vm, () -> add(null, new MsiRoute.Message(address, data)));
     }
 
     /**
@@ -93,19 +93,22 @@ public final class GsiRoutes {
      * @throws KernelException when the kernel refuses; nothing is added
      */
     public MsiRoute addMsiForPin(int pin, long address, int data) {
-        return Lifecycle.adopt(add(pin, new MsiRoute.Message(address, data)), vm);
+        return Lifecycle.lease(vm, () -> add(pin, new MsiRoute.Message(address, data)));
     }
 
     private synchronized MsiRoute add(@Nullable Integer pin, MsiRoute.Message message) {
         int gsi = pin == null ? freeGsi() : checked(pin);
         MsiRoute added = new MsiRoute(this, gsi, message);
-        messages.put(gsi, added);
+        return Lifecycle.make(added, () -> assign(added), vm);
+    }
+
+    private void assign(MsiRoute added) {
+        messages.put(added.gsi(), added);
         int result = set();
         if (result < 0) {
-            messages.remove(gsi);
+            messages.remove(added.gsi());
             throw refused(added, result);
         }
-        return added;
     }
 
     private int freeGsi() {
@@ -134,20 +137,21 @@ public final class GsiRoutes {
         return pin;
     }
 
-    synchronized void update(MsiRoute route, MsiRoute.Message changed) {
-        if (messages.get(route.gsi()) != route) {
-            throw new IllegalStateException(route + " is closed");
-        }
+    void update(MsiRoute route, MsiRoute.Message changed) {
+        Lifecycle.lease(route, () -> replace(route, changed));
+    }
+
+    private synchronized MsiRoute replace(MsiRoute route, MsiRoute.Message changed) {
         MsiRoute.Message before = route.message();
-        if (changed.equals(before)) {
-            return;
+        if (!changed.equals(before)) {
+            route.setMessage(changed);
+            int result = set();
+            if (result < 0) {
+                route.setMessage(before);
+                throw refused(route, result);
+            }
         }
-        route.setMessage(changed);
-        int result = set();
-        if (result < 0) {
-            route.setMessage(before);
-            throw refused(route, result);
-        }
+        return route;
     }
 
     /** A VM that is being closed takes its table along. */
@@ -155,6 +159,7 @@ public final class GsiRoutes {
         messages.remove(route.gsi());
         int result = vm.isOpen() ? set() : 0;
         if (result < 0) {
+            messages.put(route.gsi(), route);
             throw refused(route, result);
         }
     }

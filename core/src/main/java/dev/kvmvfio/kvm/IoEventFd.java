@@ -1,5 +1,6 @@
 package dev.kvmvfio.kvm;
 
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.kvm_ioeventfd;
 import dev.kvmvfio.internal.Lifecycle;
@@ -27,6 +28,7 @@ public final class IoEventFd extends Handle {
     private final OptionalLong dataMatch;
 
     private IoEventFd(Vm vm, EventFd eventFd, IoAddress address, int size, OptionalLong dataMatch) {
+        super(Rank.LINK);
         this.vm = vm;
         this.eventFd = eventFd;
         this.address = address;
@@ -38,12 +40,14 @@ public final class IoEventFd extends Handle {
         checkSize(address, size);
         dataMatch.ifPresent(value -> checkDataMatch(size, value));
         IoEventFd assigned = new IoEventFd(vm, eventFd, address, size, dataMatch);
-        int result = assigned.call(0);
+        return Lifecycle.make(assigned, assigned::assign, vm, eventFd);
+    }
+
+    private void assign() {
+        int result = call(0);
         if (result < 0) {
-            throw assigned.refused(result, Errno.EEXIST.is(result) ? "It collides with one of " + vm.ioEventFds() : "");
+            throw refused(result, Errno.EEXIST.is(result) ? "It collides with one of " + vm.ioEventFds() : "");
         }
-        Lifecycle.adopt(assigned, eventFd);
-        return Lifecycle.adopt(assigned, vm);
     }
 
     private static void checkSize(IoAddress address, int size) {

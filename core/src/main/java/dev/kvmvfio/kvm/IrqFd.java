@@ -1,5 +1,8 @@
 package dev.kvmvfio.kvm;
 
+import java.util.Objects;
+import java.util.stream.Stream;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.kvm_irqfd;
 import dev.kvmvfio.internal.Lifecycle;
@@ -15,8 +18,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * An eventfd that interrupts the guest: each signal becomes an interrupt inside the kernel, and no program runs in
- * between. It is made by {@link VmInterrupts#addIrqFd(EventFd, int)}, belongs to its VM and to its eventfds, and is closed before
- * the {@link MsiRoute} that it uses.
+ * between. It is made by {@link VmInterrupts#addIrqFd(EventFd, int)}, and belongs to its VM, to its eventfds and to the
+ * {@link MsiRoute} that it uses.
  *
  * <p>When it is made, a signal that its eventfd got before is delivered. Closing it ({@code KVM_IRQFD_FLAG_DEASSIGN})
  * returns when the last interrupt is through; what is signalled after that stays in the eventfd's counter.
@@ -31,6 +34,7 @@ public final class IrqFd extends Handle {
     private final @Nullable EventFd resample;
 
     private IrqFd(Vm vm, EventFd trigger, int gsi, @Nullable EventFd resample) {
+        super(Rank.LINK);
         this.vm = vm;
         this.trigger = trigger;
         this.gsi = gsi;
@@ -42,13 +46,9 @@ public final class IrqFd extends Handle {
             throw new IllegalArgumentException("GSI " + gsi + " is negative");
         }
         IrqFd assigned = new IrqFd(vm, trigger, gsi, resample);
-        assigned.assign();
-        vm.interrupts().table().find(gsi).ifPresent(route -> Lifecycle.adopt(assigned, route));
-        if (resample != null) {
-            Lifecycle.adopt(assigned, resample);
-        }
-        Lifecycle.adopt(assigned, trigger);
-        return Lifecycle.adopt(assigned, vm);
+        Optional<MsiRoute> route = vm.interrupts().table().find(gsi);
+        return Lifecycle.make(assigned, assigned::assign,
+                Stream.of(vm, trigger, resample, route.orElse(null)).filter(Objects::nonNull).toArray(Handle[]::new));
     }
 
     private void assign() {

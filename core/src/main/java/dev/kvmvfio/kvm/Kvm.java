@@ -1,5 +1,6 @@
 package dev.kvmvfio.kvm;
 
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.internal.ArchitectureAccess;
 import dev.kvmvfio.internal.DeviceNode;
@@ -18,7 +19,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * {@code /dev/kvm}: where virtual machines come from.
  *
- * <p>The file belongs to this object, and so do the VMs created from it: they are closed before it.
+ * <p>The file belongs to this object, and so do the VMs created from it: closing it closes them first.
  *
  * <p><b>Thread-safety:</b> all methods may be called from any thread.
  */
@@ -37,7 +38,7 @@ public final class Kvm extends FileHandle {
     private volatile @Nullable Architecture architecture;
 
     private Kvm(FileDescriptor fd) {
-        super(fd);
+        super(fd, Rank.SYSTEM);
         x86 = ArchitectureAccess.x86().kvm(fd);
     }
 
@@ -61,8 +62,8 @@ public final class Kvm extends FileHandle {
      * @throws HostException when its API version is not 12
      */
     public static Kvm open(Kernel kernel) {
-        return Lifecycle.complete(new Kvm(DeviceNode.open(kernel, PATH, Kvm::openRemedy)),
-                Kvm::checkApiVersion);
+        FileDescriptor fd = DeviceNode.open(kernel, PATH, Kvm::openRemedy);
+        return Lifecycle.complete(Lifecycle.root(new Kvm(fd), fd), Kvm::checkApiVersion);
     }
 
     private void checkApiVersion() {
@@ -150,6 +151,10 @@ public final class Kvm extends FileHandle {
      * @throws KernelException when the kernel refuses; {@code EINVAL} for an unknown type
      */
     public Vm createVm(long type) {
+        return Lifecycle.lease(this, () -> makeVm(type));
+    }
+
+    private Vm makeVm(long type) {
         int result;
         do {
             result = fd().ioctl(CREATE_VM, type);

@@ -1,5 +1,6 @@
 package dev.kvmvfio.kvm;
 
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.kernel.FileDescriptor;
 
 /**
@@ -10,7 +11,7 @@ public final class KvmDevice extends KvmFile {
     private final KvmDeviceType type;
 
     KvmDevice(FileDescriptor fd, KvmDeviceType type) {
-        super(fd);
+        super(fd, Rank.FILE);
         this.type = type;
     }
 

@@ -22,8 +22,8 @@ public abstract sealed class KvmFile extends FileHandle permits Vm, Vcpu, KvmDev
     private static final Ioctl GET_DEVICE_ATTR = new Ioctl("KVM_GET_DEVICE_ATTR", kvm_h.KVM_GET_DEVICE_ATTR());
     private static final Ioctl HAS_DEVICE_ATTR = new Ioctl("KVM_HAS_DEVICE_ATTR", kvm_h.KVM_HAS_DEVICE_ATTR());
 
-    KvmFile(FileDescriptor fd) {
-        super(fd);
+    KvmFile(FileDescriptor fd, int rank) {
+        super(fd, rank);
     }
 
     /**

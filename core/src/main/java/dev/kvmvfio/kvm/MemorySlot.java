@@ -1,5 +1,8 @@
 package dev.kvmvfio.kvm;
 
+import dev.kvmvfio.kernel.ClosedException;
+import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.kvm.kvm_dirty_log;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.kernel.Errno;
@@ -26,8 +29,10 @@ public final class MemorySlot extends Handle {
     private final long guestPhysicalAddress;
     private final MappedMemory memory;
     private final long size;
+    private boolean numbered = true;
 
     MemorySlot(Vm vm, int number, long guestPhysicalAddress, MappedMemory memory, long size) {
+        super(Rank.LINK);
         this.vm = vm;
         this.number = number;
         this.guestPhysicalAddress = guestPhysicalAddress;
@@ -65,10 +70,17 @@ public final class MemorySlot extends Handle {
     /**
      * What backs it.
      *
-     * @return memory that cannot go away while this slot is open
+     * @return memory that goes away after this slot
      */
     public MappedMemory memory() {
         return memory;
+    }
+
+    /** Whether the number is this slot's until now; guarded by the VM's memory. */
+    boolean giveUpNumber() {
+        boolean before = numbered;
+        numbered = false;
+        return before;
     }
 
     boolean overlaps(long address, long bytes) {
@@ -80,15 +92,15 @@ public final class MemorySlot extends Handle {
      * the program or a device wrote by itself is not among them.
      *
      * @return a bit for each page, 0 for the slot's first one
-     * @throws IllegalStateException when this slot is closed
+     * @throws ClosedException when this slot is closed
      * @throws KernelException when the kernel refuses; {@code ENOENT} when the slot was added without
      *         {@link SlotFlag#DIRTY_LOG}
      */
-    public synchronized BitSet dirtyLog() {
-        // A close waits for this method, so that the number is still this slot's.
-        if (!isOpen()) {
-            throw new IllegalStateException(this + " is closed");
-        }
+    public BitSet dirtyLog() {
+        return Lifecycle.lease(this, this::readDirtyLog);
+    }
+
+    private BitSet readDirtyLog() {
         FileDescriptor fd = vm.fd();
         long pages = size / fd.kernel().pageSize();
         try (Arena arena = Arena.ofConfined()) {

@@ -1,5 +1,7 @@
 package dev.kvmvfio.kvm;
 
+import dev.kvmvfio.kernel.ClosedException;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.kernel.Handle;
 
 /**
@@ -22,6 +24,7 @@ public final class MsiRoute extends Handle {
     }
 
     MsiRoute(GsiRoutes routes, int gsi, Message message) {
+        super(Rank.MEMORY);
         this.routes = routes;
         this.gsi = gsi;
         this.message = message;
@@ -69,7 +72,7 @@ public final class MsiRoute extends Handle {
      * @param address where the message goes
      * @param data what the message says
      * @throws dev.kvmvfio.kernel.KernelException when the kernel refuses; the route stays as it was
-     * @throws IllegalStateException when this route is closed
+     * @throws ClosedException when this route is closed
      */
     public void setMessage(long address, int data) {
         routes.update(this, new Message(address, data));

@@ -1,5 +1,8 @@
 package dev.kvmvfio.kvm;
 
+import dev.kvmvfio.internal.Remedy;
+import dev.kvmvfio.kernel.ClosedException;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.kvm_mp_state;
 import dev.kvmvfio.bindings.kvm.kvm_one_reg;
@@ -22,7 +25,6 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
-import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -73,7 +75,7 @@ public final class Vcpu extends KvmFile {
     private volatile boolean kicked;
 
     Vcpu(Vm vm, FileDescriptor fd, int id, KvmRun shared) {
-        super(fd);
+        super(fd, Rank.FILE);
         this.vm = vm;
         this.id = id;
         this.shared = Lifecycle.adopt(shared, this);
@@ -123,8 +125,8 @@ public final class Vcpu extends KvmFile {
      * first.
      *
      * @return why it left the guest; {@link VcpuExit.Interrupted} once after {@link #kick()}
-     * @throws IllegalStateException on a virtual thread, on another thread than the first time, or when this vCPU is
-     *         closed, also while it runs
+     * @throws IllegalStateException on a virtual thread, or on another thread than the first time
+     * @throws ClosedException when this vCPU is closed, also while it runs
      * @throws KernelException when the kernel cannot run it
      */
     public VcpuExit run() {
@@ -138,7 +140,7 @@ public final class Vcpu extends KvmFile {
         while (true) {
             int result = fd().ioctl(RUN, MemorySegment.NULL);
             if (!fd().isOpen()) {
-                throw new IllegalStateException(this + " is closed");
+                throw new ClosedException(this);
             }
             if (result >= 0) {
                 return exits.read();
@@ -195,7 +197,7 @@ public final class Vcpu extends KvmFile {
      * Makes {@link #run()} answer {@link VcpuExit.Interrupted}, at once when it runs, otherwise the next time. Several
      * kicks before that answer count as one. What was written before the kick is seen after the answer.
      *
-     * @throws IllegalStateException when this vCPU is closed
+     * @throws ClosedException when this vCPU is closed
      * @throws KernelException when the signal cannot be sent; {@code EBUSY} when the program handles the first
      *         real-time signal itself
      */
@@ -218,14 +220,18 @@ public final class Vcpu extends KvmFile {
         }
     }
 
-    /** Stops the guest: from here no run begins, and the one that goes on ends. */
+    /** From here no run begins, and the one that goes on ends; it may have been about to begin when it was told so. */
     @Override
-    protected void quiesce() {
+    protected boolean quiesce() {
+        stop();
+        return !KernelAccess.get().isInUse(fd());
+    }
+
+    void stop() {
         fd().close();
-        while (KernelAccess.get().isInUse(fd())) {
+        if (KernelAccess.get().isInUse(fd()) && shared.isOpen()) {
             BYTE.setVolatile(shared.segment(), IMMEDIATE_EXIT, (byte) 1);
             interrupt();
-            LockSupport.parkNanos(100_000);
         }
     }
 
@@ -343,9 +349,9 @@ public final class Vcpu extends KvmFile {
     }
 
     private String place() {
-        return vm.architecture() == Architecture.X86_64
+        return Remedy.of(() -> vm.architecture() == Architecture.X86_64
                 ? String.format(" at rip 0x%x", ArchitectureAccess.x86().instructionPointer(x86))
-                : "";
+                : "");
     }
 
     private static String unhandledRemedy(VcpuExit exit) {

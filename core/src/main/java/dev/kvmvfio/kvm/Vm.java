@@ -1,5 +1,7 @@
 package dev.kvmvfio.kvm;
 
+import dev.kvmvfio.internal.Failures;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.kvm.kvm_create_device;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.internal.ArchitectureAccess;
@@ -33,7 +35,7 @@ public final class Vm extends KvmFile {
     private final X86Vm x86;
 
     Vm(Kvm kvm, FileDescriptor fd) {
-        super(fd);
+        super(fd, Rank.VM);
         this.kvm = kvm;
         this.x86 = ArchitectureAccess.x86().vm(new Access());
     }
@@ -103,15 +105,25 @@ public final class Vm extends KvmFile {
      *         too large
      */
     public Vcpu createVcpu(int id) {
+        return Lifecycle.lease(this, () -> makeVcpu(id));
+    }
+
+    private Vcpu makeVcpu(int id) {
         int result = fd().ioctl(CREATE_VCPU, id);
         if (result < 0) {
             throw new KernelException(CREATE_VCPU.name(), fd(), "id=" + id, result, "");
         }
         FileDescriptor vcpu = FileDescriptor.own(fd().kernel(), result, FileKind.VCPU, "vCPU " + id);
         try {
-            return Lifecycle.adopt(new Vcpu(this, vcpu, id, KvmRun.map(vcpu, kvm.vcpuMmapSize())), this);
-        } catch (KernelException failure) {
-            vcpu.close();
+            KvmRun shared = KvmRun.map(vcpu, kvm.vcpuMmapSize());
+            try {
+                return Lifecycle.adopt(new Vcpu(this, vcpu, id, shared), this);
+            } catch (Throwable failure) {
+                new Failures(failure).attempt(shared::close);
+                throw failure;
+            }
+        } catch (Throwable failure) {
+            new Failures(failure).attempt(vcpu::close);
             throw failure;
         }
     }
@@ -120,10 +132,12 @@ public final class Vm extends KvmFile {
         return kvm.architecture();
     }
 
-    /** Stops the vCPUs before their memory goes. */
+    /** The vCPUs end before their memory and their devices go, whatever was made first. */
     @Override
-    protected void quiesce() {
-        Lifecycle.quiesceChildren(this);
+    protected boolean quiesce() {
+        List<Vcpu> vcpus = Lifecycle.children(this, Vcpu.class);
+        vcpus.forEach(Vcpu::stop);
+        return Lifecycle.closeAll(vcpus);
     }
 
     /**
@@ -151,6 +165,10 @@ public final class Vm extends KvmFile {
      *         this VM has its only one already
      */
     public KvmDevice createDevice(KvmDeviceType type) {
+        return Lifecycle.lease(this, () -> makeDevice(type));
+    }
+
+    private KvmDevice makeDevice(KvmDeviceType type) {
         MemorySegment request = createDevice(type, 0);
         int result = fd().ioctl(CREATE_DEVICE, request);
         if (result < 0) {

@@ -34,9 +34,9 @@ public final class VmMemory {
      * {@code KVM_SET_USER_MEMORY_REGION}: gives the guest a whole memory.
      *
      * @param guestPhysicalAddress where the guest sees it, in bytes; a multiple of the page size
-     * @param memory what backs it; it cannot be closed before the slot
+     * @param memory what backs it; closing it closes the slot, and takes it from a guest that runs
      * @param flags what is special about it
-     * @return the slot, which belongs to the VM
+     * @return the slot, which belongs to the VM and to the memory
      * @throws IllegalArgumentException when the address is not page-aligned
      * @throws KernelException when the kernel refuses; {@code EEXIST} when another slot is in the way
      */
@@ -48,11 +48,11 @@ public final class VmMemory {
      * {@code KVM_SET_USER_MEMORY_REGION}: gives the guest a part of a memory.
      *
      * @param guestPhysicalAddress where the guest sees it, in bytes; a multiple of the page size
-     * @param memory what backs it; it cannot be closed before the slot
+     * @param memory what backs it; closing it closes the slot, and takes it from a guest that runs
      * @param offset of the part within the memory, in bytes; a multiple of the page size
      * @param size in bytes; a multiple of the page size
      * @param flags what is special about it
-     * @return the slot, which belongs to the VM
+     * @return the slot, which belongs to the VM and to the memory
      * @throws IllegalArgumentException when anything is not page-aligned or the part reaches outside the memory
      * @throws KernelException when the kernel refuses; {@code EEXIST} when another slot is in the way
      */
@@ -60,16 +60,25 @@ public final class VmMemory {
             SlotFlag... flags) {
         PageAlignment.check(vm.fd().kernel(), "guest-physical address", guestPhysicalAddress);
         long address = memory.addressOf(offset, size);
-        int number = takeNumber();
-        int result = setRegion(number, SlotFlag.bits(flags), guestPhysicalAddress, size, address);
-        if (result < 0) {
-            freeNumber(number);
-            throw new KernelException(SET_USER_MEMORY_REGION.name(), vm.fd(),
-                    String.format("slot=%d, guest_phys_addr=0x%x, memory_size=0x%x, flags=%s", number,
-                            guestPhysicalAddress, size, Arrays.toString(flags)),
-                    result, Errno.EEXIST.is(result) ? overlap(guestPhysicalAddress, size) : "");
+        MemorySlot slot = new MemorySlot(vm, takeNumber(), guestPhysicalAddress, memory, size);
+        try {
+            return Lifecycle.make(slot, () -> set(slot, address, flags), vm, memory);
+        } catch (Throwable failure) {
+            if (Lifecycle.isClosed(slot)) {
+                free(slot);
+            }
+            throw failure;
         }
-        return Lifecycle.adopt(new MemorySlot(vm, number, guestPhysicalAddress, memory, size), vm, memory);
+    }
+
+    private void set(MemorySlot slot, long address, SlotFlag... flags) {
+        int result = setRegion(slot.number(), SlotFlag.bits(flags), slot.guestPhysicalAddress(), slot.size(), address);
+        if (result < 0) {
+            throw new KernelException(SET_USER_MEMORY_REGION.name(), vm.fd(),
+                    String.format("slot=%d, guest_phys_addr=0x%x, memory_size=0x%x, flags=%s", slot.number(),
+                            slot.guestPhysicalAddress(), slot.size(), Arrays.toString(flags)),
+                    result, Errno.EEXIST.is(result) ? overlap(slot.guestPhysicalAddress(), slot.size()) : "");
+        }
     }
 
     private String overlap(long guestPhysicalAddress, long size) {
@@ -78,12 +87,13 @@ public final class VmMemory {
         return slots.isEmpty() ? "KVM itself has memory there" : "It overlaps " + slots;
     }
 
+    /** A number is free when the kernel has let go of it. */
     void remove(MemorySlot slot) {
         int result = setRegion(slot.number(), 0, slot.guestPhysicalAddress(), 0, 0);
-        freeNumber(slot.number());
         if (result < 0) {
             throw new KernelException(SET_USER_MEMORY_REGION.name(), slot, result);
         }
+        free(slot);
     }
 
     private int setRegion(int slot, int flags, long guestPhysicalAddress, long size, long address) {
@@ -102,7 +112,10 @@ public final class VmMemory {
         return number;
     }
 
-    private synchronized void freeNumber(int number) {
-        numbers.clear(number);
+    /** Once for each slot: the number may be another one's by now. */
+    private synchronized void free(MemorySlot slot) {
+        if (slot.giveUpNumber()) {
+            numbers.clear(slot.number());
+        }
     }
 }

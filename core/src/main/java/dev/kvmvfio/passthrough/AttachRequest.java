@@ -38,7 +38,9 @@ public final class AttachRequest {
     /**
      * Watches the steps, those that are taken back included.
      *
-     * @param watcher is told of each step when it was done, on the thread that did it
+     * @param watcher is told of each step on the thread that did it: when it was done, or, of one that was taken back, when
+     *        the close that took it back is over. What it throws while the device is being attached ends that like a step
+     *        that failed; what it throws later comes out of the close
      * @return this
      */
     public AttachRequest watch(Consumer<Step> watcher) {
@@ -76,7 +78,7 @@ public final class AttachRequest {
      *
      * @param memory the memory of the VM
      * @param kvmVfio the VM's KVM-VFIO device, which stays when this device is detached
-     * @return the attached device, which belongs to the KVM-VFIO device
+     * @return the attached device, which belongs to the VM; closing the KVM-VFIO device closes it as well
      * @throws IllegalArgumentException when the two are of different VMs
      * @throws HostException when the host is not ready for it; the message says what to do
      * @throws KernelException when the kernel refuses a step; all steps before it were undone
@@ -92,7 +94,7 @@ public final class AttachRequest {
      * Attaches one more device to a VM, without any memory that it could reach.
      *
      * @param kvmVfio the VM's KVM-VFIO device, which stays when this device is detached
-     * @return the attached device, which belongs to the KVM-VFIO device
+     * @return the attached device, which belongs to the VM; closing the KVM-VFIO device closes it as well
      * @throws HostException when the host is not ready for it; the message says what to do
      * @throws KernelException when the kernel refuses a step; all steps before it were undone
      */

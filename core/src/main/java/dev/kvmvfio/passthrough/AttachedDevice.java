@@ -1,5 +1,6 @@
 package dev.kvmvfio.passthrough;
 
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.dma.DmaMapping;
 import dev.kvmvfio.dma.DmaSpace;
 import dev.kvmvfio.internal.Failures;
@@ -22,8 +23,6 @@ import dev.kvmvfio.vfio.RegisteredGroup;
 import dev.kvmvfio.vfio.VfioCdev;
 import dev.kvmvfio.vfio.VfioContainer;
 import dev.kvmvfio.vfio.VfioGroup;
-import java.util.ArrayDeque;
-import java.util.Deque;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
@@ -45,21 +44,21 @@ import org.jspecify.annotations.Nullable;
  * }
  *
  * <p>Closing it switches interrupts off, unmaps regions, unmaps the guest's memory, detaches the device, takes it from
- * KVM and closes it, in this order.
+ * KVM and closes it, in this order. It belongs to its VM, and is closed as well when its device is closed, with whatever
+ * the device belongs to.
  *
  * <p><b>Thread-safety:</b> all methods may be called from any thread.
  */
 public final class AttachedDevice extends Handle {
-    private record Undo(List<String> calls, String file, Handle handle) {
-    }
-
-    private final Deque<Undo> undos = new ArrayDeque<>();
     private final Consumer<Step> listener;
     private final InterfaceChoice choice;
-    private @Nullable GuestDevice device;
-    private @Nullable DmaSpace dmaSpace;
+    private volatile @Nullable GuestDevice device;
+    private volatile @Nullable DmaSpace dmaSpace;
+    /** Whether the listener will be told of the mappings that go. */
+    private boolean told;
 
     private AttachedDevice(Consumer<Step> listener, InterfaceChoice choice) {
+        super(Rank.ATTACHED_DEVICE);
         this.listener = listener;
         this.choice = choice;
     }
@@ -91,9 +90,9 @@ public final class AttachedDevice extends Handle {
     /** A VM that has no KVM-VFIO device gets one for the time that this device is attached. */
     static AttachedDevice attach(AttachRequest request, Vm vm, Optional<KvmVfioDevice> existing,
             Optional<GuestMemory> memory) {
-        AttachedDevice attached = Lifecycle.complete(new AttachedDevice(request.listener(), request.choice()),
+        AttachedDevice attached = Lifecycle.adopt(new AttachedDevice(request.listener(), request.choice()), vm);
+        return Lifecycle.complete(attached,
                 self -> self.run(request.device(), existing.orElseGet(() -> self.create(vm)), memory));
-        return Lifecycle.adopt(attached, existing.isPresent() ? existing.get() : vm);
     }
 
     private void run(PciDevice pci, KvmVfioDevice kvmVfio, Optional<GuestMemory> memory) {
@@ -113,15 +112,17 @@ public final class AttachedDevice extends Handle {
 
     private void attachCdev(PciDevice pci, KvmVfioDevice kvmVfio) {
         VfioCdev cdev = VfioCdev.open(pci);
-        opened(cdev);
+        undo(cdev, cdev, "close");
+        done("open", cdev, "");
         Iommufd iommufd = Iommufd.open(pci.kernel());
-        closeLater(iommufd, cdev, "close");
+        closeLater(iommufd, cdev);
+        undone(iommufd, iommufd, "close");
         done("open", iommufd, "");
         RegisteredCdev registered = kvmVfio.add(cdev);
         undo(registered, kvmVfio, "KVM_DEV_VFIO_FILE_DEL");
         done("KVM_DEV_VFIO_FILE_ADD", kvmVfio, cdev.toString());
         BoundGuestDevice bound = registered.bind(iommufd);
-        device = bound;
+        opened(bound);
         done("VFIO_DEVICE_BIND_IOMMUFD", cdev, "device id " + bound.id() + " in " + iommufd);
         Ioas ioas = iommufd.allocateIoas();
         dmaSpace = ioas;
@@ -136,10 +137,13 @@ public final class AttachedDevice extends Handle {
         IommuGroup iommuGroup = pci.iommuGroup().orElseThrow(
                 () -> new HostException(pci + " is in no IOMMU group", "Switch the IOMMU on in the firmware"));
         VfioGroup group = VfioGroup.open(iommuGroup);
-        opened(group);
+        Lifecycle.follow(group, () -> leftContainer(group));
+        undo(group, group, "close");
+        done("open", group, "");
         VfioContainer container = VfioContainer.open(group);
         dmaSpace = container;
-        closeLater(container, group, "VFIO_GROUP_UNSET_CONTAINER", "close");
+        closeLater(container, group);
+        undone(container, container, "close");
         done("open", container, "");
         done("VFIO_GROUP_SET_CONTAINER", group, "");
         done("VFIO_SET_IOMMU", container,
@@ -147,15 +151,21 @@ public final class AttachedDevice extends Handle {
         RegisteredGroup registered = kvmVfio.add(group);
         undo(registered, kvmVfio, "KVM_DEV_VFIO_GROUP_DEL");
         done("KVM_DEV_VFIO_GROUP_ADD", kvmVfio, group.toString());
-        device = registered.openDevice(container, pci.address());
-        done("VFIO_GROUP_GET_DEVICE_FD", group, device.toString());
+        GuestDevice opened = registered.openDevice(container, pci.address());
+        opened(opened);
+        done("VFIO_GROUP_GET_DEVICE_FD", group, opened.toString());
+    }
+
+    private void leftContainer(VfioGroup group) {
+        if (dmaSpace != null) {
+            listener.accept(new Step(true, "VFIO_GROUP_UNSET_CONTAINER", group.toString(), ""));
+        }
     }
 
     /** What a device's memory is mapped in is opened after the device's file, but closes after it too. */
-    private void closeLater(Handle space, Handle file, String... calls) {
-        undos.pop();
-        undo(space, space, "close");
-        undo(file, file, calls);
+    private void closeLater(Handle space, Handle file) {
+        Lifecycle.adopt(space, this);
+        Lifecycle.adopt(file, this);
     }
 
     private void map(GuestMemory memory) {
@@ -170,9 +180,9 @@ public final class AttachedDevice extends Handle {
                 String.format("0x%x bytes at IOVA 0x%x", mapping.size(), mapping.iova()));
     }
 
-    private void opened(Handle handle) {
-        undo(handle, handle, "close");
-        done("open", handle, "");
+    private void opened(GuestDevice opened) {
+        device = opened;
+        Lifecycle.follow(opened, this::close);
     }
 
     /** Told only when the undo is known: a watcher that throws ends the attach like a failed step. */
@@ -180,8 +190,17 @@ public final class AttachedDevice extends Handle {
         listener.accept(new Step(false, call, file.toString(), result));
     }
 
+    /** It is closed with this device, the youngest first, and the listener is told then. */
     private void undo(Handle handle, Object file, String... calls) {
-        undos.push(new Undo(List.of(calls), file.toString(), handle));
+        Lifecycle.adopt(handle, this);
+        undone(handle, file, calls);
+    }
+
+    private void undone(Handle handle, Object file, String... calls) {
+        String name = file.toString();
+        for (String call : calls) {
+            Lifecycle.follow(handle, () -> listener.accept(new Step(true, call, name, "")));
+        }
     }
 
     /**
@@ -211,34 +230,18 @@ public final class AttachedDevice extends Handle {
         return choice;
     }
 
+    /** Memory goes before the device is detached, also what the program mapped by itself. */
     @Override
-    protected void quiesce() {
-        if (device != null) {
-            Lifecycle.quiesce(device);
+    protected boolean quiesce() {
+        if (device != null && !Lifecycle.quiesce(device)) {
+            return false;
         }
-    }
-
-    @Override
-    protected void release() {
-        Failures failures = new Failures();
-        if (dmaSpace != null) {
-            dmaSpace.mappings().reversed().forEach(mapping -> failures.attempt(() -> unmap(mapping)));
+        List<DmaMapping> mappings = dmaSpace == null ? List.of() : dmaSpace.mappings().reversed();
+        if (!told) {
+            told = true;
+            mappings.forEach(mapping -> undone(mapping, mapping, choice.chosen().unmapCall()));
         }
-        while (!undos.isEmpty()) {
-            Undo undo = undos.pop();
-            failures.attempt(() -> run(undo));
-        }
-        failures.throwFirst();
-    }
-
-    private void run(Undo undo) {
-        undo.handle().close();
-        undo.calls().forEach(call -> listener.accept(new Step(true, call, undo.file(), "")));
-    }
-
-    /** Also for what the program mapped later on. */
-    private void unmap(DmaMapping mapping) {
-        run(new Undo(List.of(choice.chosen().unmapCall()), mapping.toString(), mapping));
+        return Lifecycle.closeAll(mappings);
     }
 
     @Override

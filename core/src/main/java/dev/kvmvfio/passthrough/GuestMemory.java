@@ -1,5 +1,10 @@
 package dev.kvmvfio.passthrough;
 
+import dev.kvmvfio.kernel.ClosedException;
+import org.jspecify.annotations.Nullable;
+import java.util.Objects;
+import java.util.function.Supplier;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.dma.DmaAccess;
 import dev.kvmvfio.dma.DmaMapping;
 import dev.kvmvfio.dma.DmaSpace;
@@ -38,10 +43,11 @@ import java.util.concurrent.locks.ReentrantLock;
  */
 public final class GuestMemory extends Handle {
     private final Vm vm;
-    /** Held by what adds, and never asked for by a close. */
+    /** Held by what adds: a close waits for it, and it for no close. */
     private final ReentrantLock adding = new ReentrantLock();
 
     private GuestMemory(Vm vm) {
+        super(Rank.GUEST_MEMORY);
         this.vm = vm;
     }
 
@@ -60,7 +66,7 @@ public final class GuestMemory extends Handle {
      *
      * @param vm whose guest's memory it is
      * @param guestPhysicalAddress where the guest and its devices see the block, in bytes; a multiple of the page size
-     * @param memory what backs it; it cannot be closed before the block
+     * @param memory what backs it; closing it closes the block
      * @return the memory, which belongs to the VM
      * @throws IllegalArgumentException when the address is not page-aligned
      * @throws KernelException when the kernel refuses the slot
@@ -74,13 +80,13 @@ public final class GuestMemory extends Handle {
         private final long guestPhysicalAddress;
         private final HostMemory memory;
         private final DmaAccess access;
-        private final MemorySlot slot;
+        private volatile @Nullable MemorySlot slot;
 
-        private Block(MemorySlot slot, HostMemory memory, DmaAccess access) {
-            this.guestPhysicalAddress = slot.guestPhysicalAddress();
+        private Block(long guestPhysicalAddress, HostMemory memory, DmaAccess access) {
+            super(Rank.BLOCK);
+            this.guestPhysicalAddress = guestPhysicalAddress;
             this.memory = memory;
             this.access = access;
-            this.slot = Lifecycle.adopt(slot, this);
         }
 
         /**
@@ -89,21 +95,16 @@ public final class GuestMemory extends Handle {
          * @return closed with this block
          */
         public MemorySlot slot() {
-            return slot;
+            return Objects.requireNonNull(slot);
         }
 
         /**
          * What backs it.
          *
-         * @return memory that cannot be closed before this block
+         * @return memory that is closed after this block
          */
         public HostMemory memory() {
             return memory;
-        }
-
-        @Override
-        protected void release() {
-            // The mappings and the slot were its children.
         }
 
         @Override
@@ -117,6 +118,7 @@ public final class GuestMemory extends Handle {
         private final DmaSpace space;
 
         AttachedSpace(DmaSpace space) {
+            super(Rank.SPACE);
             this.space = space;
         }
 
@@ -126,16 +128,9 @@ public final class GuestMemory extends Handle {
                 DmaMapping mapping = space.map(block.guestPhysicalAddress, block.memory, 0, block.memory.size(),
                         block.access);
                 Lifecycle.adopt(mapping, this, block);
-            } catch (RuntimeException refused) {
-                if (isOpen() && space.isOpen() && block.isOpen()) {
-                    throw refused;
-                }
+            } catch (ClosedException gone) {
+                return;
             }
-        }
-
-        @Override
-        protected void release() {
-            // The mappings were its children.
         }
 
         @Override
@@ -148,7 +143,7 @@ public final class GuestMemory extends Handle {
      * Gives the guest a block, and every attached address space as well.
      *
      * @param guestPhysicalAddress where the guest and its devices see it, in bytes; a multiple of the page size
-     * @param memory what backs it; it cannot be closed before the block
+     * @param memory what backs it; closing it closes the block
      * @param flags what is special about its slot; devices may not write to a {@link SlotFlag#READ_ONLY} one
      * @return the block, which belongs to this memory
      * @throws IllegalArgumentException when the address is not page-aligned
@@ -156,14 +151,24 @@ public final class GuestMemory extends Handle {
      */
     public Block add(long guestPhysicalAddress, HostMemory memory, SlotFlag... flags) {
         DmaAccess access = List.of(flags).contains(SlotFlag.READ_ONLY) ? DmaAccess.READ : DmaAccess.READ_WRITE;
-        adding.lock();
-        try {
-            Block block = new Block(vm.memory().add(guestPhysicalAddress, memory, flags), memory, access);
-            return Lifecycle.adopt(Lifecycle.complete(block, added -> spaces().forEach(space -> space.map(added))),
-                    this);
-        } finally {
-            adding.unlock();
-        }
+        Block block = new Block(guestPhysicalAddress, memory, access);
+        return whileAdding(() -> Lifecycle.make(block, () -> fill(block, flags), this, memory));
+    }
+
+    private void fill(Block block, SlotFlag... flags) {
+        block.slot = Lifecycle.adopt(vm.memory().add(block.guestPhysicalAddress, block.memory, flags), block);
+        spaces().forEach(space -> space.map(block));
+    }
+
+    private <T> T whileAdding(Supplier<T> addition) {
+        return Lifecycle.lease(this, () -> {
+            adding.lock();
+            try {
+                return addition.get();
+            } finally {
+                adding.unlock();
+            }
+        });
     }
 
     /**
@@ -175,17 +180,13 @@ public final class GuestMemory extends Handle {
      * @throws KernelException when the kernel refuses one of the mappings; nothing is mapped then
      */
     public Handle mapInto(DmaSpace space) {
-        adding.lock();
-        try {
+        return whileAdding(() -> {
             if (spaces().stream().anyMatch(attached -> attached.space == space)) {
                 throw new IllegalArgumentException(space + " has this memory already");
             }
-            AttachedSpace attached = Lifecycle.complete(new AttachedSpace(space),
-                    added -> blocks().forEach(added::map));
-            return Lifecycle.adopt(attached, this, space);
-        } finally {
-            adding.unlock();
-        }
+            AttachedSpace attached = new AttachedSpace(space);
+            return Lifecycle.make(attached, () -> blocks().forEach(attached::map), this, space);
+        });
     }
 
     /**
@@ -208,11 +209,6 @@ public final class GuestMemory extends Handle {
      */
     public Vm vm() {
         return vm;
-    }
-
-    @Override
-    protected void release() {
-        // The blocks and the attachments were its children.
     }
 
     @Override

@@ -1,5 +1,6 @@
 package dev.kvmvfio.vfio;
 
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.iommufd.Ioas;
 import dev.kvmvfio.kernel.Handle;
@@ -8,12 +9,16 @@ import dev.kvmvfio.kernel.Handle;
 public final class Attachment extends Handle {
     private final Binding binding;
     private final Ioas ioas;
-    private final int hwptId;
+    private volatile int hwptId;
 
-    Attachment(Binding binding, Ioas ioas, int hwptId) {
+    Attachment(Binding binding, Ioas ioas) {
+        super(Rank.ATTACHMENT);
         this.binding = binding;
         this.ioas = ioas;
-        this.hwptId = hwptId;
+    }
+
+    void setHwptId(int chosen) {
+        hwptId = chosen;
     }
 
     /**
@@ -35,10 +40,8 @@ public final class Attachment extends Handle {
     }
 
     @Override
-    protected void quiesce() {
-        if (binding.isCurrent(this)) {
-            Lifecycle.quiesce(binding.device());
-        }
+    protected boolean quiesce() {
+        return !binding.isCurrent(this) || Lifecycle.quiesce(binding.device());
     }
 
     @Override

@@ -1,5 +1,7 @@
 package dev.kvmvfio.vfio;
 
+import dev.kvmvfio.internal.Remedy;
+import java.util.Optional;
 import dev.kvmvfio.bindings.vfio.vfio_device_attach_iommufd_pt;
 import dev.kvmvfio.bindings.vfio.vfio_device_detach_iommufd_pt;
 import dev.kvmvfio.bindings.vfio.vfio_h;
@@ -24,16 +26,17 @@ final class Binding {
     private static final int DETACH_SIZE = 8;
 
     private final VfioDevice device;
-    private final VfioCdev cdev;
     private final Iommufd iommufd;
-    private final int id;
+    private volatile int id;
     private @Nullable Attachment attachment;
 
-    Binding(VfioDevice device, VfioCdev cdev, Iommufd iommufd, int id) {
+    Binding(VfioDevice device, Iommufd iommufd) {
         this.device = device;
-        this.cdev = cdev;
         this.iommufd = iommufd;
-        this.id = id;
+    }
+
+    void setId(int given) {
+        id = given;
     }
 
     VfioDevice device() {
@@ -53,20 +56,25 @@ final class Binding {
             // The number alone goes to the kernel, and may be that of another address space here.
             throw new IllegalArgumentException(ioas + " is of another iommufd than " + iommufd);
         }
-        @Nullable
-        Attachment replaced;
-        Attachment made;
-        synchronized (this) {
-            made = new Attachment(this, ioas, attachTo(ioas));
-            replaced = attachment;
-            attachment = made;
-        }
-        // Not within the lock, which a close on another thread may want.
-        Lifecycle.adopt(made, device, ioas);
-        if (replaced != null) {
-            replaced.close();
-        }
+        Attachment made = new Attachment(this, ioas);
+        Optional<Attachment> replaced = Lifecycle.lease(device, () -> replace(made, ioas));
+        replaced.ifPresent(Attachment::close);
         return made;
+    }
+
+    private synchronized Optional<Attachment> replace(Attachment made, Ioas ioas) {
+        Attachment before = attachment;
+        Lifecycle.make(made, () -> {
+            // From here the kernel may have it, whatever the call ends with.
+            attachment = made;
+            try {
+                made.setHwptId(attachTo(ioas));
+            } catch (KernelException refused) {
+                attachment = before;
+                throw refused;
+            }
+        }, device, ioas);
+        return Optional.ofNullable(before);
     }
 
     private int attachTo(Ioas ioas) {
@@ -75,7 +83,8 @@ final class Binding {
         vfio_device_attach_iommufd_pt.pt_id(request, ioas.id());
         int result = device.fd().ioctl(ATTACH, request);
         if (result < 0) {
-            throw new KernelException(ATTACH.name(), device, "pt_id=" + ioas.id(), result, attachRemedy(ioas, result));
+            throw new KernelException(ATTACH.name(), device, "pt_id=" + ioas.id(), result,
+                    Remedy.of(() -> attachRemedy(ioas, result)));
         }
         return vfio_device_attach_iommufd_pt.pt_id(request);
     }
@@ -99,14 +108,9 @@ final class Binding {
         if (attachment != ended) {
             return;
         }
-        attachment = null;
         MemorySegment request = vfio_device_detach_iommufd_pt.allocate(Scratch.begin());
         vfio_device_detach_iommufd_pt.argsz(request, DETACH_SIZE);
         device.fd().call(DETACH, request);
-    }
-
-    /** A binding lasts until the file is closed. */
-    void end() {
-        cdev.close();
+        attachment = null;
     }
 }

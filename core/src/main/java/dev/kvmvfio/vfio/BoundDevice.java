@@ -1,5 +1,6 @@
 package dev.kvmvfio.vfio;
 
+import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.iommufd.Ioas;
 import dev.kvmvfio.iommufd.Iommufd;
 
@@ -7,9 +8,15 @@ import dev.kvmvfio.iommufd.Iommufd;
 public final class BoundDevice extends VfioDevice implements IommufdDevice {
     private final Binding binding;
 
-    BoundDevice(VfioCdev cdev, Iommufd iommufd, int id) {
+    BoundDevice(VfioCdev cdev, Iommufd iommufd) {
         super(cdev.fd());
-        this.binding = new Binding(this, cdev, iommufd, id);
+        this.binding = new Binding(this, iommufd);
+    }
+
+    static BoundDevice bind(VfioCdev cdev, Iommufd iommufd) {
+        BoundDevice device = new BoundDevice(cdev, iommufd);
+        Lifecycle.follow(device, cdev::close);
+        return Lifecycle.make(device, () -> device.binding.setId(cdev.bindFor(false, iommufd)), cdev, iommufd);
     }
 
     @Override
@@ -25,10 +32,5 @@ public final class BoundDevice extends VfioDevice implements IommufdDevice {
     @Override
     public Attachment attach(Ioas ioas) {
         return binding.attach(ioas);
-    }
-
-    @Override
-    void closeFile() {
-        binding.end();
     }
 }

@@ -1,5 +1,6 @@
 package dev.kvmvfio.vfio;
 
+import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.iommufd.Ioas;
 import dev.kvmvfio.iommufd.Iommufd;
 
@@ -7,9 +8,16 @@ import dev.kvmvfio.iommufd.Iommufd;
 public final class BoundGuestDevice extends GuestDevice implements IommufdDevice {
     private final Binding binding;
 
-    BoundGuestDevice(RegisteredCdev registration, Iommufd iommufd, int id) {
+    BoundGuestDevice(RegisteredCdev registration, Iommufd iommufd) {
         super(registration.file().fd(), registration);
-        this.binding = new Binding(this, registration.file(), iommufd, id);
+        this.binding = new Binding(this, iommufd);
+    }
+
+    static BoundGuestDevice bind(RegisteredCdev registration, Iommufd iommufd) {
+        VfioCdev cdev = registration.file();
+        BoundGuestDevice device = new BoundGuestDevice(registration, iommufd);
+        Lifecycle.follow(device, cdev::close);
+        return Lifecycle.make(device, () -> device.binding.setId(cdev.bindFor(true, iommufd)), registration, iommufd);
     }
 
     @Override
@@ -25,10 +33,5 @@ public final class BoundGuestDevice extends GuestDevice implements IommufdDevice
     @Override
     public Attachment attach(Ioas ioas) {
         return binding.attach(ioas);
-    }
-
-    @Override
-    void closeFile() {
-        binding.end();
     }
 }

@@ -1,5 +1,8 @@
 package dev.kvmvfio.vfio;
 
+import java.util.function.Consumer;
+import dev.kvmvfio.kernel.ClosedException;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.internal.Failures;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.kernel.Handle;
@@ -40,7 +43,7 @@ public final class GuestBar extends Handle {
     private final Vm vm;
     private final Region region;
     private final List<RegionMapping> mappings = new ArrayList<>();
-    /** Held by what moves the BAR, and never asked for by a close. */
+    /** Held by what moves the BAR: a close waits for it, and it for no close. */
     private final ReentrantLock moving = new ReentrantLock();
     private volatile @Nullable Placement placement;
 
@@ -48,6 +51,7 @@ public final class GuestBar extends Handle {
     }
 
     private GuestBar(Vm vm, Region region) {
+        super(Rank.USE);
         this.vm = vm;
         this.region = region;
     }
@@ -57,8 +61,8 @@ public final class GuestBar extends Handle {
         if (region.index() < Region.BAR0 || region.index() >= Region.ROM || region.size() == 0) {
             throw new IllegalArgumentException(region + " is no BAR that a guest can see");
         }
-        GuestBar bar = Lifecycle.complete(new GuestBar(device.vm(), region), GuestBar::map);
-        return Lifecycle.adopt(bar, device, device.vm());
+        return Lifecycle.complete(Lifecycle.adopt(new GuestBar(device.vm(), region), device, device.vm()),
+                GuestBar::map);
     }
 
     private void map() {
@@ -102,7 +106,7 @@ public final class GuestBar extends Handle {
      *
      * @param guestPhysicalAddress where the guest sees it, in bytes; a multiple of the BAR's size
      * @throws IllegalArgumentException when the address is no multiple of the BAR's size
-     * @throws IllegalStateException when the BAR or its device is closed
+     * @throws ClosedException when the BAR or its device is closed
      * @throws KernelException when the kernel refuses; {@code EEXIST} when a memory slot is in the way
      */
     public void place(long guestPhysicalAddress) {
@@ -110,31 +114,35 @@ public final class GuestBar extends Handle {
             throw new IllegalArgumentException(String.format("0x%x is no multiple of the size of %s",
                     guestPhysicalAddress, region));
         }
-        moving.lock();
-        try {
-            Placement old = placement;
+        move(old -> {
             if (old == null || old.address() != guestPhysicalAddress) {
                 placement = new Placement(guestPhysicalAddress, slotsAt(guestPhysicalAddress));
                 remove(old);
             }
-        } finally {
-            moving.unlock();
-        }
+        });
+    }
+
+    private void move(Consumer<@Nullable Placement> change) {
+        Lifecycle.lease(this, () -> {
+            moving.lock();
+            try {
+                change.accept(placement);
+            } finally {
+                moving.unlock();
+            }
+            return this;
+        });
     }
 
     private List<MemorySlot> slotsAt(long address) {
-        if (!isOpen()) {
-            throw new IllegalStateException(this + " is closed");
-        }
         List<MemorySlot> slots = new ArrayList<>();
         try {
             for (RegionMapping mapping : mappings) {
                 slots.add(vm.memory().add(address + mapping.offset(), mapping));
             }
             return slots;
-        } catch (RuntimeException failure) {
-            Failures failures = new Failures(failure);
-            slots.reversed().forEach(slot -> failures.attempt(slot::close));
+        } catch (Throwable failure) {
+            new Failures(failure).attempt(() -> Lifecycle.closeAll(slots.reversed()));
             throw failure;
         }
     }
@@ -143,23 +151,18 @@ public final class GuestBar extends Handle {
      * Takes the BAR out of the guest; {@link #place} brings it back. Nothing happens when it is not placed.
      *
      * @throws KernelException when the kernel refuses
+     * @throws ClosedException when the BAR or its device is closed
      */
     public void remove() {
-        moving.lock();
-        try {
-            Placement old = placement;
+        move(old -> {
             placement = null;
             remove(old);
-        } finally {
-            moving.unlock();
-        }
+        });
     }
 
     private static void remove(@Nullable Placement old) {
         if (old != null) {
-            Failures failures = new Failures();
-            old.slots().reversed().forEach(slot -> failures.attempt(slot::close));
-            failures.throwFirst();
+            Lifecycle.closeAll(old.slots().reversed());
         }
     }
 
@@ -224,7 +227,7 @@ public final class GuestBar extends Handle {
 
     @Override
     protected void release() {
-        // The mappings were its children, and the slots theirs.
+        placement = null;
     }
 
     @Override

@@ -103,7 +103,7 @@ public sealed class GuestDevice extends VfioDevice permits BoundGuestDevice {
     }
 
     @Override
-    final void unregister() {
-        registration.deviceCloses();
+    final boolean unregister() {
+        return registration.deviceCloses();
     }
 }

@@ -1,5 +1,12 @@
 package dev.kvmvfio.vfio;
 
+import java.util.Objects;
+import java.util.function.Supplier;
+import dev.kvmvfio.kernel.FileDescriptor;
+import dev.kvmvfio.kernel.Handle;
+import dev.kvmvfio.internal.Remedy;
+import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.bindings.vfio.vfio_irq_info;
 import dev.kvmvfio.bindings.vfio.vfio_irq_set;
@@ -12,7 +19,6 @@ import dev.kvmvfio.kernel.KernelException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -48,7 +54,24 @@ public final class Interrupt {
     private final int index;
     private final int flags;
     private final int count;
-    private volatile boolean enabled;
+    private volatile @Nullable Enabled enabled;
+
+    /** That the interrupt is enabled, until it is disabled. */
+    final class Enabled extends Handle {
+        Enabled() {
+            super(Rank.INTERRUPT);
+        }
+
+        @Override
+        protected void release() {
+            setDisabled();
+        }
+
+        @Override
+        public String toString() {
+            return Interrupt.this + ", enabled";
+        }
+    }
 
     private Interrupt(VfioDevice device, int index, int flags, int count) {
         this.device = device;
@@ -132,7 +155,8 @@ public final class Interrupt {
      * @return what this object did; false as well when the interrupt was enabled by other means
      */
     public boolean isEnabled() {
-        return enabled;
+        Enabled now = enabled;
+        return now != null && now.isOpen();
     }
 
     /**
@@ -159,12 +183,42 @@ public final class Interrupt {
         if (vectors.isEmpty()) {
             throw new IllegalArgumentException("an eventfd is needed to enable " + this);
         }
+        check(0, vectors.size());
+        enableBy(() -> enableAll(vectors));
+    }
+
+    /** {@link #enable(List)} for one who disables it again, unless it is enabled already. */
+    Handle enableFor(Handle user, List<EventFd> vectors) {
+        Enabled made = Lifecycle.lease(device, () -> {
+            synchronized (this) {
+                requireFree(vectors.size());
+                enable(vectors);
+                return Objects.requireNonNull(enabled);
+            }
+        });
+        return Lifecycle.adopt(made, user);
+    }
+
+    /** Two threads that enable it make one interrupt of it, which is disabled once. */
+    private void enableBy(Runnable call) {
+        Lifecycle.lease(device, () -> {
+            synchronized (this) {
+                if (isEnabled()) {
+                    call.run();
+                } else {
+                    enabled = Lifecycle.make(new Enabled(), call, device);
+                }
+            }
+            return this;
+        });
+    }
+
+    private void enableAll(List<EventFd> vectors) {
         int result = set(vfio_h.VFIO_IRQ_SET_ACTION_TRIGGER(), 0, vectors);
         if (result > 0) {
             throw new HostException("only " + result + " of " + vectors.size() + " vectors are available for " + this,
                     "Enable fewer");
         }
-        enabled = true;
     }
 
     /**
@@ -176,8 +230,8 @@ public final class Interrupt {
      * @throws KernelException when the kernel refuses
      */
     public void setVector(int vector, EventFd eventFd) {
-        set(vfio_h.VFIO_IRQ_SET_ACTION_TRIGGER(), vector, List.of(eventFd));
-        enabled = true;
+        check(vector, 1);
+        enableBy(() -> set(vfio_h.VFIO_IRQ_SET_ACTION_TRIGGER(), vector, List.of(eventFd)));
     }
 
     /**
@@ -188,8 +242,8 @@ public final class Interrupt {
      * @throws KernelException when the kernel refuses
      */
     public void clearVector(int vector) {
-        clear(vfio_h.VFIO_IRQ_SET_ACTION_TRIGGER(), vector);
-        enabled = true;
+        check(vector, 1);
+        enableBy(() -> clear(vfio_h.VFIO_IRQ_SET_ACTION_TRIGGER(), vector));
     }
 
     /**
@@ -198,14 +252,21 @@ public final class Interrupt {
      * @throws KernelException when the kernel refuses; {@code EINVAL} when it is not enabled
      */
     public void disable() {
-        set("disable", vfio_h.VFIO_IRQ_SET_ACTION_TRIGGER(), 0, 0);
-        enabled = false;
+        Enabled now = enabled;
+        if (now == null || Lifecycle.isClosed(now)) {
+            setDisabled();
+        } else {
+            now.close();
+        }
     }
 
-    void disableIfEnabled() {
-        if (enabled) {
-            disable();
-        }
+    private void setDisabled() {
+        set("disable", vfio_h.VFIO_IRQ_SET_ACTION_TRIGGER(), 0, 0);
+    }
+
+    /** Disables what is enabled for a device, or for a user of it; false while it goes on. */
+    static boolean disableAllOf(Handle user) {
+        return Lifecycle.closeAll(Lifecycle.children(user, Enabled.class));
     }
 
     /** The same interrupt, when it has the vectors and nobody uses it. */
@@ -213,7 +274,7 @@ public final class Interrupt {
         if (vectors < 1 || vectors > count) {
             throw new IllegalArgumentException(vectors + " vectors cannot be connected of " + this);
         }
-        if (enabled) {
+        if (isEnabled()) {
             throw new IllegalStateException(this + " is enabled already: disable it, or close its connection");
         }
         return this;
@@ -271,44 +332,28 @@ public final class Interrupt {
 
     private int set(int action, int start, List<EventFd> eventFds) {
         check(start, eventFds.size());
-        return lend(eventFds, new ArrayList<>(), numbers -> setNumbers(action, start, numbers));
+        return FileDescriptor.lend(eventFds.stream().map(EventFd::fd).toList(),
+                numbers -> setNumbers(action, start, numbers));
     }
 
     private void clear(int action, int vector) {
         check(vector, 1);
-        setNumbers(action, vector, List.of(NO_EVENTFD));
+        setNumbers(action, vector, new int[]{NO_EVENTFD});
     }
 
-    private int setNumbers(int action, int start, List<Integer> numbers) {
+    private int setNumbers(int action, int start, int[] numbers) {
         try (Arena arena = Arena.ofConfined()) {
             int dataType = vfio_h.VFIO_IRQ_SET_DATA_EVENTFD();
-            MemorySegment request = request(arena, dataType | action, start, numbers.size(), Integer.BYTES);
-            for (int i = 0; i < numbers.size(); i++) {
-                request.set(ValueLayout.JAVA_INT, vfio_irq_set.sizeof() + i * (long) Integer.BYTES, numbers.get(i));
-            }
-            return call(request, "start=" + start + ", eventfds=" + numbers);
+            MemorySegment request = request(arena, dataType | action, start, numbers.length, Integer.BYTES);
+            MemorySegment.copy(numbers, 0, request, ValueLayout.JAVA_INT, vfio_irq_set.sizeof(), numbers.length);
+            return call(request, () -> "start=" + start + ", eventfds=" + Arrays.toString(numbers));
         }
-    }
-
-    private interface NumbersCall {
-        int apply(List<Integer> numbers);
-    }
-
-    /** Holds every eventfd open while its number is in the kernel's hands. */
-    private static int lend(List<EventFd> eventFds, List<Integer> numbers, NumbersCall call) {
-        if (numbers.size() == eventFds.size()) {
-            return call.apply(numbers);
-        }
-        return eventFds.get(numbers.size()).fd().lend(number -> {
-            numbers.add(number);
-            return lend(eventFds, numbers, call);
-        });
     }
 
     private void set(String what, int action, int start, int vectors) {
         try (Arena arena = Arena.ofConfined()) {
             call(request(arena, vfio_h.VFIO_IRQ_SET_DATA_NONE() | action, start, vectors, 0),
-                    what + ", start=" + start + ", count=" + vectors);
+                    () -> what + ", start=" + start + ", count=" + vectors);
         }
     }
 
@@ -323,18 +368,18 @@ public final class Interrupt {
         return request;
     }
 
-    private int call(MemorySegment request, String arguments) {
+    private int call(MemorySegment request, Supplier<String> arguments) {
         int result = device.fd().ioctl(SET_IRQS, request);
         if (result < 0) {
-            throw new KernelException(SET_IRQS.name(), this, arguments, result,
-                    Errno.EINVAL.is(result) ? otherEnabled() : "");
+            throw new KernelException(SET_IRQS.name(), this, arguments.get(), result,
+                    Errno.EINVAL.is(result) ? Remedy.of(this::otherEnabled) : "");
         }
         return result;
     }
 
     private String otherEnabled() {
         return device.interrupts().stream()
-                .filter(other -> other != this && other.enabled && EXCLUSIVE.contains(index)
+                .filter(other -> other != this && other.isEnabled() && EXCLUSIVE.contains(index)
                         && EXCLUSIVE.contains(other.index))
                 .map(other -> other.name() + " is enabled, and a device has one kind at a time: disable it first")
                 .findFirst().orElse("");

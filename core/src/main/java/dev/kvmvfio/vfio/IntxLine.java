@@ -1,5 +1,7 @@
 package dev.kvmvfio.vfio;
 
+import java.util.List;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.kernel.EventFd;
 import dev.kvmvfio.kernel.Handle;
@@ -20,21 +22,22 @@ public final class IntxLine extends Handle {
     private final int gsi;
 
     private IntxLine(Interrupt intx, int gsi) {
+        super(Rank.USE);
         this.intx = intx;
         this.gsi = gsi;
     }
 
     static IntxLine connect(GuestDevice device, int gsi) {
         Interrupt intx = device.interrupt(Interrupt.INTX).requireFree(1);
-        IntxLine line = Lifecycle.complete(new IntxLine(intx, gsi), self -> self.connect(device.vm()));
-        return Lifecycle.adopt(line, device, device.vm());
+        return Lifecycle.complete(Lifecycle.adopt(new IntxLine(intx, gsi), device, device.vm()),
+                line -> line.connect(device.vm()));
     }
 
     private void connect(Vm vm) {
         EventFd trigger = Lifecycle.adopt(EventFd.create(vm.fd().kernel()), this);
         EventFd resample = Lifecycle.adopt(EventFd.create(vm.fd().kernel()), this);
         Lifecycle.adopt(vm.interrupts().addIrqFd(trigger, gsi, resample), this);
-        intx.enable(trigger);
+        intx.enableFor(this, List.of(trigger));
         intx.unmaskOn(resample);
         lookAtTheLine();
     }
@@ -56,13 +59,8 @@ public final class IntxLine extends Handle {
 
     /** The device stops first, so that no signal is on its way to an irqfd that is gone. */
     @Override
-    protected void quiesce() {
-        intx.disableIfEnabled();
-    }
-
-    @Override
-    protected void release() {
-        // The eventfds and the irqfd are children.
+    protected boolean quiesce() {
+        return Interrupt.disableAllOf(this);
     }
 
     @Override

@@ -1,5 +1,8 @@
 package dev.kvmvfio.vfio;
 
+import org.jspecify.annotations.Nullable;
+import java.util.Objects;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.kernel.Errno;
@@ -23,11 +26,11 @@ import java.lang.foreign.ValueLayout;
  */
 public final class KvmVfioDevice extends Handle {
     private final Vm vm;
-    private final KvmDevice device;
+    private volatile @Nullable KvmDevice device;
 
-    private KvmVfioDevice(Vm vm, KvmDevice device) {
+    private KvmVfioDevice(Vm vm) {
+        super(Rank.KVM_VFIO);
         this.vm = vm;
-        this.device = device;
     }
 
     /**
@@ -38,10 +41,8 @@ public final class KvmVfioDevice extends Handle {
      * @throws KernelException when the kernel refuses; {@code EBUSY} when the VM has one
      */
     public static KvmVfioDevice create(Vm vm) {
-        KvmDevice device = vm.createDevice(KvmDeviceType.VFIO);
-        KvmVfioDevice created = Lifecycle.adopt(new KvmVfioDevice(vm, device), vm);
-        Lifecycle.adopt(device, created);
-        return created;
+        return Lifecycle.complete(Lifecycle.adopt(new KvmVfioDevice(vm), vm),
+                created -> created.device = Lifecycle.adopt(vm.createDevice(KvmDeviceType.VFIO), created));
     }
 
     /**
@@ -54,8 +55,7 @@ public final class KvmVfioDevice extends Handle {
      *         the kernel takes groups only
      */
     public RegisteredCdev add(VfioCdev cdev) {
-        register(cdev);
-        return Lifecycle.adopt(new RegisteredCdev(this, cdev), this, device, cdev);
+        return add(new RegisteredCdev(this, cdev));
     }
 
     /**
@@ -67,12 +67,16 @@ public final class KvmVfioDevice extends Handle {
      * @throws KernelException when the kernel refuses; {@code EEXIST} when it was added already
      */
     public RegisteredGroup add(VfioGroup group) {
-        register(group);
-        return Lifecycle.adopt(new RegisteredGroup(this, group), this, device, group);
+        return add(new RegisteredGroup(this, group));
     }
 
-    private void register(VfioFile file) {
-        file.checkRegistration(this);
+    private <R extends Registration<?>> R add(R registration) {
+        registration.file().checkRegistration(this);
+        return Lifecycle.complete(Lifecycle.adopt(registration, this, kvmDevice(), registration.file()),
+                Registration::add);
+    }
+
+    void register(VfioFile file) {
         int result = set(kvm_h.KVM_DEV_VFIO_FILE_ADD(), file);
         if (result < 0) {
             String remedy = switch (Errno.of(-result)) {
@@ -96,7 +100,7 @@ public final class KvmVfioDevice extends Handle {
             MemorySegment argument = arena.allocate(ValueLayout.JAVA_INT);
             return file.fd().lend(number -> {
                 argument.set(ValueLayout.JAVA_INT, 0, number);
-                return device.trySetAttr(kvm_h.KVM_DEV_VFIO_FILE(), attribute, argument);
+                return kvmDevice().trySetAttr(kvm_h.KVM_DEV_VFIO_FILE(), attribute, argument);
             });
         }
     }
@@ -116,16 +120,11 @@ public final class KvmVfioDevice extends Handle {
      * @return closed with this object
      */
     public KvmDevice kvmDevice() {
-        return device;
-    }
-
-    @Override
-    protected void release() {
-        // The file was its oldest child.
+        return Objects.requireNonNull(device);
     }
 
     @Override
     public String toString() {
-        return device.toString();
+        return kvmDevice().toString();
     }
 }

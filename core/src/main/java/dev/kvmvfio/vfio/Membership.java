@@ -1,7 +1,7 @@
 package dev.kvmvfio.vfio;
 
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.vfio.vfio_h;
-import dev.kvmvfio.internal.Failures;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.Handle;
@@ -17,6 +17,7 @@ final class Membership extends Handle {
     private final VfioGroup group;
 
     Membership(VfioContainer container, VfioGroup group) {
+        super(Rank.REGISTRATION);
         this.container = container;
         this.group = group;
     }
@@ -27,18 +28,12 @@ final class Membership extends Handle {
 
     /** The mappings of a container end with its last group, so they are closed while the kernel still knows them. */
     @Override
-    protected void quiesce() {
-        Failures failures = new Failures();
-        failures.attempt(() -> Lifecycle.quiesceChildren(this));
-        if (container.isLast(this)) {
-            failures.attempt(container::closeMappings);
-        }
-        failures.throwFirst();
+    protected boolean quiesce() {
+        return Lifecycle.quiesceChildren(this) && (!container.isLast(this) || container.closeIommu());
     }
 
     @Override
     protected void release() {
-        group.leave();
         int result = group.fd().ioctl(UNSET_CONTAINER, 0);
         if (result < 0) {
             throw new KernelException(UNSET_CONTAINER.name(), group, "", result, Errno.EBUSY.is(result)

@@ -1,7 +1,9 @@
 package dev.kvmvfio.vfio;
 
+import dev.kvmvfio.kernel.ClosedException;
+import java.util.function.Consumer;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.system.system_h;
-import dev.kvmvfio.internal.Failures;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.kernel.EventFd;
 import dev.kvmvfio.kernel.Handle;
@@ -47,6 +49,7 @@ public final class MsiVectors extends Handle {
     private final List<Vector> vectors = new ArrayList<>();
 
     private MsiVectors(Vm vm, Interrupt interrupt) {
+        super(Rank.USE);
         this.vm = vm;
         this.interrupt = interrupt;
     }
@@ -55,15 +58,15 @@ public final class MsiVectors extends Handle {
         Vm vm = device.vm();
         vm.interrupts().routes();
         interrupt.requireFree(vectors);
-        MsiVectors connected = Lifecycle.complete(new MsiVectors(vm, interrupt), self -> self.connect(vectors));
-        return Lifecycle.adopt(connected, device, vm);
+        return Lifecycle.complete(Lifecycle.adopt(new MsiVectors(vm, interrupt), device, vm),
+                connected -> connected.connect(vectors));
     }
 
     private void connect(int count) {
         for (int i = 0; i < count; i++) {
             vectors.add(new Vector(Lifecycle.adopt(EventFd.create(vm.fd().kernel()), this)));
         }
-        interrupt.enable(vectors.stream().map(vector -> vector.eventFd).toList());
+        interrupt.enableFor(this, vectors.stream().map(vector -> vector.eventFd).toList());
     }
 
     /**
@@ -85,10 +88,10 @@ public final class MsiVectors extends Handle {
      * @throws HostException when the VM's table of routes is full
      * @throws KernelException when the kernel refuses; the vector stays as it was
      * @throws IndexOutOfBoundsException when there is no such vector
-     * @throws IllegalStateException when this is closed
+     * @throws ClosedException when this is closed
      */
     public void program(int vector, long address, int data) {
-        vectors.get(vector).program(address, data);
+        changeVector(vector, chosen -> chosen.program(address, data));
     }
 
     /**
@@ -97,9 +100,10 @@ public final class MsiVectors extends Handle {
      * @param vector 0 to {@link #count} - 1
      * @throws KernelException when the kernel refuses
      * @throws IndexOutOfBoundsException when there is no such vector
+     * @throws ClosedException when this is closed
      */
     public void mask(int vector) {
-        vectors.get(vector).mask();
+        changeVector(vector, Vector::mask);
     }
 
     /**
@@ -108,10 +112,10 @@ public final class MsiVectors extends Handle {
      * @param vector 0 to {@link #count} - 1
      * @throws KernelException when the kernel refuses; the vector stays masked
      * @throws IndexOutOfBoundsException when there is no such vector
-     * @throws IllegalStateException when this is closed
+     * @throws ClosedException when this is closed
      */
     public void unmask(int vector) {
-        vectors.get(vector).unmask();
+        changeVector(vector, Vector::unmask);
     }
 
     /**
@@ -120,7 +124,7 @@ public final class MsiVectors extends Handle {
      * @param vector 0 to {@link #count} - 1
      * @return false for a vector that reaches the guest
      * @throws IndexOutOfBoundsException when there is no such vector
-     * @throws IllegalStateException when this is closed
+     * @throws ClosedException when this is closed
      */
     public boolean isPending(int vector) {
         return vectors.get(vector).isPending();
@@ -128,13 +132,19 @@ public final class MsiVectors extends Handle {
 
     /** The device stops first, so that no signal is on its way to an irqfd that is gone. */
     @Override
-    protected void quiesce() {
-        interrupt.disableIfEnabled();
+    protected boolean quiesce() {
+        return Interrupt.disableAllOf(this);
     }
 
-    @Override
-    protected void release() {
-        // The eventfds, the routes and the irqfds are children.
+    /** A close waits for what changes a vector, which waits for no other close. */
+    private void changeVector(int index, Consumer<Vector> change) {
+        Vector vector = vectors.get(index);
+        Lifecycle.lease(this, () -> {
+            synchronized (vector) {
+                change.accept(vector);
+            }
+            return vector;
+        });
     }
 
     @Override
@@ -142,7 +152,7 @@ public final class MsiVectors extends Handle {
         return interrupt.name() + " of " + interrupt.device() + ", " + vectors.size() + " to " + vm;
     }
 
-    /** One vector. A close does not wait for its lock, because what it holds the lock for may wait for a close. */
+    /** One vector, whose lock is held by whoever changes it. */
     private final class Vector {
         private final EventFd eventFd;
         private @Nullable MsiRoute route;
@@ -153,29 +163,23 @@ public final class MsiVectors extends Handle {
             this.eventFd = eventFd;
         }
 
-        synchronized void program(long address, int data) {
+        void program(long address, int data) {
             if (route != null) {
                 route.setMessage(address, data);
                 return;
             }
             MsiRoute added = Lifecycle.adopt(vm.interrupts().routes().addMsi(address, data), MsiVectors.this);
             if (!masked) {
-                irqFd = completeWith(added);
+                Lifecycle.complete(added, _ -> connectTo(added));
             }
             route = added;
         }
 
-        /** A route of which no irqfd could be made goes again. */
-        private IrqFd completeWith(MsiRoute added) {
-            try {
-                return Lifecycle.adopt(vm.interrupts().addIrqFd(eventFd, added.gsi()), MsiVectors.this);
-            } catch (RuntimeException failure) {
-                new Failures(failure).attempt(added::close);
-                throw failure;
-            }
+        private void connectTo(MsiRoute target) {
+            irqFd = Lifecycle.adopt(vm.interrupts().addIrqFd(eventFd, target.gsi()), MsiVectors.this);
         }
 
-        synchronized void mask() {
+        void mask() {
             masked = true;
             if (irqFd != null) {
                 IrqFd closing = irqFd;
@@ -184,9 +188,9 @@ public final class MsiVectors extends Handle {
             }
         }
 
-        synchronized void unmask() {
+        void unmask() {
             if (masked && route != null) {
-                irqFd = Lifecycle.adopt(vm.interrupts().addIrqFd(eventFd, route.gsi()), MsiVectors.this);
+                connectTo(route);
             }
             masked = false;
         }

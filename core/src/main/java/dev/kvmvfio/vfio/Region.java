@@ -194,6 +194,10 @@ public final class Region {
      * @throws KernelException when the kernel refuses; {@code EINVAL} when that part cannot be mapped
      */
     public RegionMapping map(long offset, long size) {
+        return Lifecycle.lease(device, () -> makeMapping(offset, size));
+    }
+
+    private RegionMapping makeMapping(long offset, long size) {
         int protection = (isReadable() ? system_h.PROT_READ() : 0) | (isWritable() ? system_h.PROT_WRITE() : 0);
         long address = device.fd().mmap(size, protection, system_h.MAP_SHARED(), fileOffset + offset);
         if (address < 0) {

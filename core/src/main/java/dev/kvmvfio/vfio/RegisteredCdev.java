@@ -1,6 +1,6 @@
 package dev.kvmvfio.vfio;
 
-import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.iommufd.Iommufd;
 import dev.kvmvfio.kernel.KernelException;
 
@@ -14,18 +14,17 @@ public final class RegisteredCdev extends Registration<VfioCdev> {
      * {@code VFIO_DEVICE_BIND_IOMMUFD}. Needs Linux 6.6.
      *
      * @param iommufd where it shall be bound
-     * @return the device, which belongs to this registration; closing it takes the cdev from KVM and closes the cdev
-     * @throws IllegalStateException when this registration is closed
+     * @return the device, which belongs to this registration and to the iommufd; closing it takes the cdev from KVM and closes the cdev
+     * @throws ClosedException when this registration is closed
      * @throws KernelException when the kernel refuses; the message says why
      */
     public BoundGuestDevice bind(Iommufd iommufd) {
-        checkOpen();
-        return Lifecycle.adopt(new BoundGuestDevice(this, iommufd, file().bindFor(true, iommufd)), this);
+        return BoundGuestDevice.bind(this, iommufd);
     }
 
     /** The device's file is the registered one, and a closed file cannot be named to KVM. */
     @Override
-    void deviceCloses() {
-        unregister();
+    boolean deviceCloses() {
+        return unregister();
     }
 }

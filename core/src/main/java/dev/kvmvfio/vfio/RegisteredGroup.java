@@ -1,5 +1,6 @@
 package dev.kvmvfio.vfio;
 
+import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.kvm_vfio_spapr_tce;
 import dev.kvmvfio.internal.Lifecycle;
@@ -22,13 +23,13 @@ public final class RegisteredGroup extends Registration<VfioGroup> {
      * @param address which of the group's devices
      * @return the device, which belongs to this registration
      * @throws IllegalArgumentException when the group is not in that container
-     * @throws IllegalStateException when this registration is closed
+     * @throws ClosedException when this registration is closed
      * @throws KernelException when the kernel refuses; {@code ENODEV} when the group has no such device
      */
     public GuestDevice openDevice(VfioContainer container, PciAddress address) {
-        checkOpen();
         Membership member = file().memberOf(container);
-        return Lifecycle.adopt(new GuestDevice(file().openDeviceFor(true, address), this), member, this);
+        return Lifecycle.lease(this, () -> Lifecycle.lease(member, () -> Lifecycle
+                .adopt(new GuestDevice(file().openDeviceFor(true, address), this), member, this)));
     }
 
     /**
@@ -55,9 +56,7 @@ public final class RegisteredGroup extends Registration<VfioGroup> {
 
     /** Other devices may still be opened through this registration, unless it is being closed. */
     @Override
-    void deviceCloses() {
-        if (!isOpen()) {
-            unregister();
-        }
+    boolean deviceCloses() {
+        return isOpen() || unregister();
     }
 }

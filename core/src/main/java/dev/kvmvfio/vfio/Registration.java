@@ -1,5 +1,8 @@
 package dev.kvmvfio.vfio;
 
+import java.util.List;
+import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.kernel.Handle;
 
 /**
@@ -14,11 +17,33 @@ import dev.kvmvfio.kernel.Handle;
 public abstract sealed class Registration<F extends VfioFile> extends Handle permits RegisteredCdev, RegisteredGroup {
     private final KvmVfioDevice kvmVfio;
     private final F file;
-    private boolean registered = true;
+    private final Added added = new Added();
+
+    /** That KVM knows of the file. It is the first child, and so the last that is closed. */
+    private final class Added extends Handle {
+        Added() {
+            super(Rank.LINK);
+        }
+
+        @Override
+        protected void release() {
+            kvmVfio.delete(file);
+        }
+
+        @Override
+        public String toString() {
+            return Registration.this.toString();
+        }
+    }
 
     Registration(KvmVfioDevice kvmVfio, F file) {
+        super(Rank.REGISTRATION);
         this.kvmVfio = kvmVfio;
         this.file = file;
+    }
+
+    final void add() {
+        Lifecycle.make(added, () -> kvmVfio.register(file), this);
     }
 
     /**
@@ -39,30 +64,12 @@ public abstract sealed class Registration<F extends VfioFile> extends Handle per
         return kvmVfio;
     }
 
-    /** The kernel would open the device all the same, and the VM would not know of it. */
-    final void checkOpen() {
-        if (!isOpen()) {
-            throw new IllegalStateException(this + " is closed");
-        }
-    }
-
-    /** A device that was opened through this registration is about to close its file. */
-    abstract void deviceCloses();
+    /** A device that was opened through this registration is about to close its file; false when it must wait. */
+    abstract boolean deviceCloses();
 
     /** Takes the file from KVM; the kernel wants this done while the file is still open. */
-    final void unregister() {
-        synchronized (this) {
-            if (!registered) {
-                return;
-            }
-            registered = false;
-        }
-        kvmVfio.delete(file);
-    }
-
-    @Override
-    protected final void release() {
-        unregister();
+    final boolean unregister() {
+        return Lifecycle.closeAll(List.of(added));
     }
 
     @Override

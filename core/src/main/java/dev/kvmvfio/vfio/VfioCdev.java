@@ -1,5 +1,6 @@
 package dev.kvmvfio.vfio;
 
+import dev.kvmvfio.internal.Remedy;
 import dev.kvmvfio.bindings.vfio.vfio_device_bind_iommufd;
 import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.internal.DeviceNode;
@@ -53,7 +54,7 @@ public final class VfioCdev extends VfioFile {
         Kernel kernel = device.kernel();
         String path = path(device);
         FileDescriptor fd = DeviceNode.open(kernel, path, VfioCdev::openRemedy);
-        return Lifecycle.complete(new VfioCdev(fd, device),
+        return Lifecycle.complete(Lifecycle.root(new VfioCdev(fd, device), fd),
                 _ -> checkNode(device, path, DeviceNumber.of(kernel.deviceNumber(path))));
     }
 
@@ -90,11 +91,11 @@ public final class VfioCdev extends VfioFile {
      * only at this moment, and does not complain when it comes too late.
      *
      * @param iommufd where it shall be bound
-     * @return the device, which belongs to this file
+     * @return the device, which belongs to this file and to the iommufd
      * @throws KernelException when the kernel refuses; the message says why
      */
     public BoundDevice bindWithoutKvm(Iommufd iommufd) {
-        return Lifecycle.adopt(new BoundDevice(this, iommufd, bindFor(false, iommufd)), this);
+        return BoundDevice.bind(this, iommufd);
     }
 
     /** Answers the number that iommufd knows the device by. */
@@ -107,7 +108,7 @@ public final class VfioCdev extends VfioFile {
         });
         if (result < 0) {
             throw new KernelException(BIND_IOMMUFD.name(), this + " of " + device, "iommufd=" + iommufd.fd().number(),
-                    result, bindRemedy(forVm, Errno.of(-result)));
+                    result, Remedy.of(() -> bindRemedy(forVm, Errno.of(-result))));
         }
         bound = true;
         return vfio_device_bind_iommufd.out_devid(request);

@@ -1,5 +1,8 @@
 package dev.kvmvfio.vfio;
 
+import dev.kvmvfio.pci.IommuGroup;
+import dev.kvmvfio.kernel.Handle;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.bindings.vfio.vfio_iommu_type1_dma_map;
 import dev.kvmvfio.bindings.vfio.vfio_iommu_type1_dma_unmap;
@@ -43,10 +46,30 @@ public final class VfioContainer extends DmaSpace {
     private static final Ioctl UNMAP_DMA = new Ioctl("VFIO_IOMMU_UNMAP_DMA", vfio_h.VFIO_IOMMU_UNMAP_DMA());
 
     private final FileDescriptor fd;
-    private @Nullable IommuType iommuType;
+    private final List<IommuType> iommuTypes;
+    private volatile @Nullable Iommu iommu;
 
-    private VfioContainer(FileDescriptor fd) {
+    private VfioContainer(FileDescriptor fd, List<IommuType> iommuTypes) {
+        super(Rank.FILE);
         this.fd = fd;
+        this.iommuTypes = List.copyOf(iommuTypes);
+    }
+
+    /** What the container has from its first group until its last one leaves; the mappings go with it. */
+    private static final class Iommu extends Handle {
+        private final VfioContainer container;
+        private final IommuType type;
+
+        Iommu(VfioContainer container, IommuType type) {
+            super(Rank.ATTACHMENT);
+            this.container = container;
+            this.type = type;
+        }
+
+        @Override
+        public String toString() {
+            return "IOMMU of " + container;
+        }
     }
 
     /**
@@ -75,10 +98,9 @@ public final class VfioContainer extends DmaSpace {
     public static VfioContainer open(VfioGroup group, List<IommuType> iommuTypes) {
         Kernel kernel = group.fd().kernel();
         FileDescriptor fd = DeviceNode.open(kernel, PATH, VfioContainer::openRemedy);
-        return Lifecycle.complete(new VfioContainer(fd), container -> {
+        return Lifecycle.complete(Lifecycle.root(new VfioContainer(fd, iommuTypes), fd), container -> {
             container.checkApiVersion();
             container.add(group);
-            container.setIommu(group, iommuTypes);
         });
     }
 
@@ -98,13 +120,20 @@ public final class VfioContainer extends DmaSpace {
         }
     }
 
-    private void setIommu(VfioGroup group, List<IommuType> types) {
-        iommuType = types.stream().filter(type -> fd.call(CHECK_EXTENSION, type.number()) > 0).findFirst()
-                .orElseThrow(() -> new HostException(PATH + " has none of the IOMMU types " + types,
-                        "Load the module vfio_iommu_type1"));
-        int result = fd.ioctl(SET_IOMMU, iommuType.number());
+    /** The first group gives it one. */
+    private synchronized void requireIommu(VfioGroup group) {
+        if (iommu == null || !iommu.isOpen()) {
+            IommuType type = iommuTypes.stream().filter(some -> fd.call(CHECK_EXTENSION, some.number()) > 0).findFirst()
+                    .orElseThrow(() -> new HostException(PATH + " has none of the IOMMU types " + iommuTypes,
+                            "Load the module vfio_iommu_type1"));
+            iommu = Lifecycle.make(new Iommu(this, type), () -> setIommu(group, type), this);
+        }
+    }
+
+    private void setIommu(VfioGroup group, IommuType type) {
+        int result = fd.ioctl(SET_IOMMU, type.number());
         if (result < 0) {
-            throw new KernelException(SET_IOMMU.name(), this, "type=" + iommuType.number(), result,
+            throw new KernelException(SET_IOMMU.name(), this, "type=" + type.number(), result,
                     Errno.EPERM.is(result)
                             ? "The platform cannot keep the devices of " + group.iommuGroup()
                                     + " from faking interrupts (no interrupt "
@@ -122,13 +151,21 @@ public final class VfioContainer extends DmaSpace {
      * @throws HostException when the group is not viable
      */
     public void add(VfioGroup group) {
+        Membership member = Lifecycle.make(new Membership(this, group), () -> setContainer(group), this, group);
+        Lifecycle.complete(member, _ -> Lifecycle.lease(this, () -> {
+            requireIommu(group);
+            return member;
+        }));
+    }
+
+    private void setContainer(VfioGroup group) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment argument = arena.allocate(ValueLayout.JAVA_INT);
             int result = fd.lend(number -> {
                 argument.set(ValueLayout.JAVA_INT, 0, number);
                 return group.fd().ioctl(SET_CONTAINER, argument);
             });
-            if (Errno.EPERM.is(result) && !group.iommuGroup().blockers().isEmpty()) {
+            if (Errno.EPERM.is(result) && isBlocked(group.iommuGroup())) {
                 throw VfioGroup.notViable(group.iommuGroup());
             }
             if (result < 0) {
@@ -136,11 +173,32 @@ public final class VfioContainer extends DmaSpace {
                         Errno.EINVAL.is(result) ? "The group is in a container already" : "");
             }
         }
-        group.join(Lifecycle.adopt(new Membership(this, group), this));
     }
 
+    /** When that cannot be found out, the kernel's own refusal is what there is to tell. */
+    private static boolean isBlocked(IommuGroup group) {
+        try {
+            return !group.blockers().isEmpty();
+        } catch (RuntimeException unknown) {
+            return false;
+        }
+    }
+
+    /** Whether no other group stays when this one leaves; of two that leave at once each is the last. */
     boolean isLast(Membership member) {
-        return Lifecycle.children(this, Membership.class).stream().allMatch(member::equals);
+        return Lifecycle.children(this, Membership.class).stream()
+                .noneMatch(other -> other != member && other.isOpen());
+    }
+
+    /** The mappings end with the last group, so they are closed while the kernel still knows them. */
+    boolean closeIommu() {
+        Iommu last = iommu;
+        return last == null || Lifecycle.closeAll(List.of(last));
+    }
+
+    @Override
+    protected Handle owner() {
+        return Objects.requireNonNull(iommu);
     }
 
     /**
@@ -149,7 +207,7 @@ public final class VfioContainer extends DmaSpace {
      * @return as {@code VFIO_SET_IOMMU} set it
      */
     public IommuType iommuType() {
-        return Objects.requireNonNull(iommuType);
+        return Objects.requireNonNull(iommu).type;
     }
 
     @Override
@@ -181,6 +239,10 @@ public final class VfioContainer extends DmaSpace {
 
     @Override
     public List<IovaRange> iovaRanges() {
+        return Lifecycle.lease(owner(), this::readRanges);
+    }
+
+    private List<IovaRange> readRanges() {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment info = info(arena, vfio_iommu_type1_info.sizeof());
             MemorySegment full = info(arena, Integer.toUnsignedLong(vfio_iommu_type1_info.argsz(info)));

@@ -1,8 +1,9 @@
 package dev.kvmvfio.vfio;
 
+import dev.kvmvfio.internal.KernelAccess;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.vfio.vfio_device_info;
 import dev.kvmvfio.bindings.vfio.vfio_h;
-import dev.kvmvfio.internal.Failures;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.kernel.Errno;
@@ -40,6 +41,7 @@ public sealed class VfioDevice extends Handle permits BoundDevice, GuestDevice {
     }
 
     VfioDevice(FileDescriptor fd) {
+        super(Rank.DEVICE);
         this.fd = fd;
     }
 
@@ -210,31 +212,28 @@ public sealed class VfioDevice extends Handle permits BoundDevice, GuestDevice {
      * back. The device stays open, and its interrupts can be enabled again.
      */
     @Override
-    protected void quiesce() {
-        Failures failures = new Failures();
-        Contents known = contents;
-        if (known != null) {
-            known.interrupts().forEach(interrupt -> failures.attempt(interrupt::disableIfEnabled));
+    protected boolean quiesce() {
+        if (!Interrupt.disableAllOf(this)) {
+            return false;
         }
-        Lifecycle.children(this).reversed().stream().filter(child -> !(child instanceof Attachment))
-                .forEach(user -> failures.attempt(user::close));
-        failures.throwFirst();
+        List<Handle> users = Lifecycle.children(this).reversed().stream()
+                .filter(child -> !(child instanceof Attachment)).toList();
+        return Lifecycle.closeAll(users);
     }
 
+    /** The kernel keeps the device until the last call on its file has returned, and its group with it. */
     @Override
-    protected void release() {
-        Failures failures = new Failures();
-        failures.attempt(this::unregister);
-        failures.attempt(this::closeFile);
-        failures.throwFirst();
-    }
-
-    /** A VM that knows of the device may have to forget it while the file is open. */
-    void unregister() {
-    }
-
-    void closeFile() {
+    protected boolean settle() {
+        if (!unregister()) {
+            return false;
+        }
         fd.close();
+        return !KernelAccess.get().isInUse(fd);
+    }
+
+    /** A VM that knows of the device may have to forget it while the file is open; false when it has not yet. */
+    boolean unregister() {
+        return true;
     }
 
     @Override

@@ -1,5 +1,6 @@
 package dev.kvmvfio.vfio;
 
+import dev.kvmvfio.internal.Remedy;
 import dev.kvmvfio.bindings.vfio.vfio_group_status;
 import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.internal.DeviceNode;
@@ -16,7 +17,6 @@ import dev.kvmvfio.pci.IommuGroup;
 import dev.kvmvfio.pci.PciAddress;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import org.jspecify.annotations.Nullable;
 
 /**
  * An IOMMU group's file, {@code /dev/vfio/N}: the older interface to VFIO. It can be open only once in the whole
@@ -32,7 +32,6 @@ public final class VfioGroup extends VfioFile {
     private static final Ioctl GET_DEVICE_FD = new Ioctl("VFIO_GROUP_GET_DEVICE_FD", vfio_h.VFIO_GROUP_GET_DEVICE_FD());
 
     private final IommuGroup group;
-    private volatile @Nullable Membership membership;
 
     private VfioGroup(FileDescriptor fd, IommuGroup group) {
         super(fd);
@@ -51,7 +50,7 @@ public final class VfioGroup extends VfioFile {
         Kernel kernel = group.kernel();
         FileDescriptor fd = DeviceNode.open(kernel, "/dev/vfio/" + group.number(),
                 errno -> openRemedy(group, errno));
-        return Lifecycle.complete(new VfioGroup(fd, group), VfioGroup::checkViable);
+        return Lifecycle.complete(Lifecycle.root(new VfioGroup(fd, group), fd), VfioGroup::checkViable);
     }
 
     private void checkViable() {
@@ -72,7 +71,7 @@ public final class VfioGroup extends VfioFile {
     }
 
     static HostException notViable(IommuGroup group) {
-        return new HostException(group + " is not viable: " + group.describe(),
+        return new HostException(group + " is not viable" + Remedy.of(() -> ": " + group.describe()),
                 "Bind the devices that block it to vfio-pci or to no driver, then try again");
     }
 
@@ -100,34 +99,35 @@ public final class VfioGroup extends VfioFile {
      * @throws KernelException when the kernel refuses; {@code ENODEV} when the group has no such device
      */
     public VfioDevice openDeviceWithoutKvm(VfioContainer container, PciAddress address) {
-        Membership member = memberOf(container);
-        return Lifecycle.adopt(new VfioDevice(openDeviceFor(false, address)), member, this);
+        return Lifecycle.lease(memberOf(container), () -> Lifecycle
+                .adopt(new VfioDevice(openDeviceFor(false, address)), memberOf(container), this));
     }
 
     /** This group's being in a container: what a device that is opened meanwhile belongs to as well. */
     Membership memberOf(VfioContainer container) {
-        Membership joined = membership;
-        if (joined == null || joined.container() != container) {
-            throw new IllegalArgumentException(this + " is not in " + container + ": add it there first");
-        }
-        return joined;
+        return Lifecycle.children(this, Membership.class).stream().filter(member -> member.container() == container)
+                .findFirst().orElseThrow(() -> new IllegalArgumentException(
+                        this + " is not in " + container + ": add it there first"));
     }
 
     FileDescriptor openDeviceFor(boolean forVm, PciAddress address) {
-        int result;
-        try (Arena arena = Arena.ofConfined()) {
-            result = fd().ioctl(GET_DEVICE_FD, arena.allocateFrom(address.toString()));
-        }
+        int result = askForDevice(address);
         if (result < 0) {
-            String remedy = switch (Errno.of(-result)) {
+            String remedy = Remedy.of(() -> switch (Errno.of(-result)) {
                 case ENODEV -> "The group's devices are " + group.describe();
                 case EINVAL ->
                     forVm ? "" : "Its driver may work for a VM only: register the group with KVM";
                 default -> "";
-            };
+            });
             throw new KernelException(GET_DEVICE_FD.name(), this, "name=" + address, result, remedy);
         }
         return FileDescriptor.own(fd().kernel(), result, FileKind.VFIO_DEVICE, address.toString());
+    }
+
+    private int askForDevice(PciAddress address) {
+        try (Arena arena = Arena.ofConfined()) {
+            return fd().ioctl(GET_DEVICE_FD, arena.allocateFrom(address.toString()));
+        }
     }
 
     /**
@@ -149,11 +149,4 @@ public final class VfioGroup extends VfioFile {
         super.checkRegistration(kvmVfio);
     }
 
-    void join(Membership joined) {
-        membership = Lifecycle.adopt(joined, this);
-    }
-
-    void leave() {
-        membership = null;
-    }
 }

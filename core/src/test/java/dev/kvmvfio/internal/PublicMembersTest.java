@@ -37,7 +37,7 @@ import org.junit.jupiter.api.Test;
 class PublicMembersTest {
     private static final Module MODULE = Handle.class.getModule();
     private static final Set<Class<?>> FOR_USERS_TO_EXTEND = Set.of(ObservedKernel.class);
-    private static final Set<String> HOOKS = Set.of("quiesce", "release", "reasonToStayOpen");
+    private static final Set<String> HOOKS = Set.of("quiesce", "settle", "release");
     /** What handles and files have besides, and what a DMA space does for the library. */
     private static final Set<String> INTERNALS = Set.of("openNode", "isInUse", "mapCall", "unmapCall", "mapPages",
             "unmapPages");

@@ -9,20 +9,21 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
-import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import org.junit.jupiter.api.Test;
 
 class HandleTest {
+    private int things;
     private final List<String> events = Collections.synchronizedList(new ArrayList<>());
 
     /** Writes down what happens to it, and fails or refuses on request. */
     private class Thing extends Handle {
         private final String name;
-        private RuntimeException failure;
-        private String reason;
+        private Throwable failure;
 
+        /** What is made later is lower. */
         Thing(String name) {
+            super(things++);
             this.name = name;
         }
 
@@ -32,20 +33,16 @@ class HandleTest {
         }
 
         @Override
-        protected Optional<String> reasonToStayOpen() {
-            return Optional.ofNullable(reason);
-        }
-
-        @Override
-        protected void quiesce() {
+        protected boolean quiesce() {
             events.add("quiesce " + name);
+            return true;
         }
 
         @Override
         protected void release() {
             events.add(name);
             if (failure != null) {
-                throw failure;
+                throw HandleTest.<RuntimeException>unchecked(failure);
             }
         }
 
@@ -53,6 +50,11 @@ class HandleTest {
         public String toString() {
             return name;
         }
+    }
+
+    @SuppressWarnings("unchecked")
+    private static <T extends Throwable> T unchecked(Throwable failure) throws T {
+        throw (T) failure;
     }
 
     private List<String> released() {
@@ -72,23 +74,152 @@ class HandleTest {
 
     @Test
     void closesOnce() {
-        Thing root = new Thing("root").failing();
+        Thing root = new Thing("root");
         Lifecycle.adopt(new Thing("child"), root);
-        assertThatThrownBy(root::close).isSameAs(root.failure);
+        root.close();
         root.close();
         assertThat(released()).containsExactly("child", "root");
     }
 
     @Test
     void triesEverythingAndThrowsTheFirstFailureWithTheOthersSuppressed() {
-        Thing root = new Thing("root").failing();
+        Thing root = new Thing("root");
         Thing older = Lifecycle.adopt(new Thing("older").failing(), root);
         Lifecycle.adopt(new Thing("middle"), root);
         Thing younger = Lifecycle.adopt(new Thing("younger").failing(), root);
         assertThatThrownBy(root::close).isSameAs(younger.failure).satisfies(
-                first -> assertThat(first.getSuppressed()).containsExactly(older.failure, root.failure));
-        assertThat(released()).containsExactly("younger", "middle", "older", "root");
+                first -> assertThat(first.getSuppressed()).containsExactly(older.failure));
+        assertThat(released()).containsExactly("younger", "middle", "older");
         assertThat(root.isOpen()).isFalse();
+        assertThat(Lifecycle.children(root)).containsExactly(older, younger);
+    }
+
+    @Test
+    void whatWasRefusedKeepsWhatItNeedsUntilAnotherCloseGoesOn() {
+        Thing root = new Thing("root");
+        Thing memory = new Thing("memory");
+        Thing slot = Lifecycle.adopt(new Thing("slot").failing(), root, memory);
+        assertThatThrownBy(memory::close).isSameAs(slot.failure);
+        assertThatThrownBy(root::close).isSameAs(slot.failure);
+        assertThat(released()).containsExactly("slot", "slot");
+        slot.failure = null;
+        memory.close();
+        assertThat(released()).as("the root waited for the slot alone")
+                .containsExactly("slot", "slot", "slot", "memory", "root");
+    }
+
+    @Test
+    void whatIsNotThereAnyMoreIsGivenBack() {
+        Thing root = new Thing("root");
+        Thing slot = Lifecycle.adopt(new Thing("slot"), root);
+        slot.failure = new KernelException("REMOVE", slot, -Errno.ENOENT.number());
+        root.close();
+        assertThat(released()).containsExactly("slot", "root");
+    }
+
+    @Test
+    void afterAnErrorARefusalMeansThatItWasDone() {
+        Thing root = new Thing("root");
+        Thing slot = Lifecycle.adopt(new Thing("slot"), root);
+        KernelException refused = new KernelException("REMOVE", slot, -Errno.EINVAL.number());
+        slot.failure = refused;
+        assertThatThrownBy(root::close).isSameAs(refused);
+        slot.failure = new OutOfMemoryError("test");
+        assertThatThrownBy(root::close).isSameAs(slot.failure);
+        slot.failure = refused;
+        root.close();
+        assertThat(released()).containsExactly("slot", "slot", "slot", "root");
+    }
+
+    @Test
+    void whatCannotBeMadeIsNotReleased() {
+        Thing root = new Thing("root");
+        Thing slot = new Thing("slot");
+        KernelException refused = new KernelException("ADD", slot, -Errno.EEXIST.number());
+        assertThatThrownBy(() -> Lifecycle.make(slot, () -> {
+            assertThat(Lifecycle.children(root)).as("not there yet").isEmpty();
+            throw refused;
+        }, root)).isSameAs(refused);
+        assertThat(slot.isOpen()).isFalse();
+        assertThat(released()).isEmpty();
+    }
+
+    @Test
+    void whatMayHaveBeenMadeIsReleased() {
+        Thing root = new Thing("root");
+        Thing slot = new Thing("slot");
+        AssertionError unknown = new AssertionError("an observer's");
+        assertThatThrownBy(() -> Lifecycle.make(slot, () -> {
+            throw unknown;
+        }, root)).isSameAs(unknown);
+        assertThat(released()).containsExactly("slot");
+        root.close();
+        assertThat(released()).containsExactly("slot", "root");
+    }
+
+    @Test
+    void aCloseWaitsForWhatIsBeingMade() throws InterruptedException {
+        CountDownLatch making = new CountDownLatch(1);
+        CountDownLatch mayGoOn = new CountDownLatch(1);
+        Thing root = new Thing("root");
+        Thing slot = new Thing("slot");
+        Thread maker = Thread.ofPlatform().start(() -> Lifecycle.make(slot, () -> {
+            making.countDown();
+            await(mayGoOn);
+            events.add("made");
+        }, root));
+        making.await();
+        Thread closer = Thread.ofPlatform().start(root::close);
+        assertThat(closer.join(Duration.ofMillis(20))).isFalse();
+        mayGoOn.countDown();
+        maker.join();
+        closer.join();
+        assertThat(released()).containsExactly("made", "slot", "root");
+    }
+
+    @Test
+    void aCloseWithinACallWaitsForNobodyAndGoesOnAfterIt() throws InterruptedException {
+        CountDownLatch looking = new CountDownLatch(1);
+        CountDownLatch mayGoOn = new CountDownLatch(1);
+        Thing root = new Thing("root");
+        Thread other = Thread.ofPlatform().start(() -> Lifecycle.lease(root, () -> {
+            looking.countDown();
+            await(mayGoOn);
+            return root;
+        }));
+        looking.await();
+        Lifecycle.callBack(() -> {
+            root.close();
+            assertThat(root.isOpen()).isFalse();
+            assertThat(released()).isEmpty();
+            mayGoOn.countDown();
+        });
+        assertThat(released()).containsExactly("root");
+        other.join();
+    }
+
+    @Test
+    void whatIsAboveIsClosedAfterwards() {
+        Thing upper = new Thing("upper");
+        Thing root = new Thing("root");
+        Thing child = Lifecycle.adopt(new Thing("child") {
+            @Override
+            protected void release() {
+                upper.close();
+                super.release();
+            }
+        }, root);
+        Lifecycle.follow(child, () -> events.add("follower"));
+        root.close();
+        assertThat(released()).containsExactly("child", "root", "upper", "follower");
+    }
+
+    private static void await(CountDownLatch latch) {
+        try {
+            latch.await();
+        } catch (InterruptedException impossible) {
+            throw new IllegalStateException(impossible);
+        }
     }
 
     @Test
@@ -105,7 +236,7 @@ class HandleTest {
         Thing root = new Thing("root");
         Lifecycle.adopt(new Thing("older") {
             @Override
-            protected void quiesce() {
+            protected boolean quiesce() {
                 throw failure;
             }
         }, root);
@@ -146,7 +277,7 @@ class HandleTest {
         Thing root = new Thing("root");
         root.close();
         Thing late = new Thing("late");
-        assertThatThrownBy(() -> Lifecycle.adopt(late, root)).isInstanceOf(IllegalStateException.class)
+        assertThatThrownBy(() -> Lifecycle.adopt(late, root)).isInstanceOf(ClosedException.class)
                 .hasMessage("root is closed");
         assertThat(late.isOpen()).isFalse();
         assertThat(released()).containsExactly("root", "late");
@@ -157,7 +288,7 @@ class HandleTest {
         Thing memory = new Thing("memory");
         Thing slot = new Thing("slot");
         slot.close();
-        assertThatThrownBy(() -> Lifecycle.adopt(slot, memory)).isInstanceOf(IllegalStateException.class)
+        assertThatThrownBy(() -> Lifecycle.adopt(slot, memory)).isInstanceOf(ClosedException.class)
                 .hasMessage("slot is closed");
         assertThat(Lifecycle.children(memory)).isEmpty();
     }
@@ -169,13 +300,10 @@ class HandleTest {
         Thing root = new Thing("root");
         Thing child = Lifecycle.adopt(new Thing("child") {
             @Override
-            protected void quiesce() {
+            protected boolean quiesce() {
                 releasing.countDown();
-                try {
-                    mayGoOn.await();
-                } catch (InterruptedException impossible) {
-                    throw new IllegalStateException(impossible);
-                }
+                await(mayGoOn);
+                return true;
             }
         }, root);
         Thread closesChild = Thread.ofPlatform().start(child::close);
@@ -191,15 +319,15 @@ class HandleTest {
 
     @Test
     void countsAsClosedWhileItCloses() {
-        Thing late = new Thing("late");
         Thing root = new Thing("root") {
             @Override
-            protected void quiesce() {
+            protected boolean quiesce() {
                 assertThat(isOpen()).isFalse();
-                Lifecycle.adopt(late, this);
+                Lifecycle.adopt(new Thing("late"), this);
+                return true;
             }
         };
-        assertThatThrownBy(root::close).isInstanceOf(IllegalStateException.class).hasMessage("root is closed");
+        assertThatThrownBy(root::close).isInstanceOf(ClosedException.class).hasMessage("root is closed");
         assertThat(released()).containsExactly("late", "root");
     }
 
@@ -220,33 +348,6 @@ class HandleTest {
         assertThat(Lifecycle.complete(whole, opened -> Lifecycle.adopt(new Thing("child"), opened))).isSameAs(whole);
         assertThat(whole.isOpen()).isTrue();
         assertThat(events).isEmpty();
-    }
-
-    @Test
-    void refusingToCloseChangesNothing() {
-        Thing memory = new Thing("memory");
-        Thing user = Lifecycle.adopt(new Thing("user"), memory);
-        memory.reason = "memory is in use";
-        assertThatThrownBy(memory::close).isInstanceOf(IllegalStateException.class).hasMessage("memory is in use");
-        assertThat(events).isEmpty();
-        assertThat(memory.isOpen()).isTrue();
-        assertThat(user.isOpen()).isTrue();
-        memory.reason = null;
-        memory.close();
-        assertThat(released()).containsExactly("user", "memory");
-    }
-
-    @Test
-    void aChildThatRefusesKeepsNothingElseOpen() {
-        Thing root = new Thing("root");
-        Lifecycle.adopt(new Thing("older"), root);
-        Thing memory = Lifecycle.adopt(new Thing("memory"), root);
-        memory.reason = "memory is in use";
-        assertThatThrownBy(root::close).hasMessage("memory is in use");
-        assertThat(released()).containsExactly("older", "root");
-        memory.reason = null;
-        memory.close();
-        assertThat(memory.isOpen()).isFalse();
     }
 
     @Test

@@ -232,10 +232,10 @@ class MisorderedProgramsTest {
                         new RegisteredGroup(kvmVfio, group).openDevice(container, pci.address());
                         """),
                 program("a device that nobody bound", NOT_PUBLIC, "BoundDevice", """
-                        new BoundDevice(cdev, iommufd, 1);
+                        new BoundDevice(cdev, iommufd);
                         """),
                 program("a guest's device that nobody bound", NOT_PUBLIC, "BoundGuestDevice", """
-                        new BoundGuestDevice(kvmVfio.add(cdev), iommufd, 1);
+                        new BoundGuestDevice(kvmVfio.add(cdev), iommufd);
                         """),
                 program("a device that nobody opened", NOT_PUBLIC, "VfioDevice", """
                         new VfioDevice(cdev.fd());
@@ -251,7 +251,7 @@ class MisorderedProgramsTest {
                         new Ioas(iommufd, 1);
                         """),
                 program("a container without a group", PRIVATE, "VfioContainer", """
-                        new VfioContainer(iommufd.fd());
+                        new VfioContainer(iommufd.fd(), List.of());
                         """),
                 program("a registration of one's own kind", SEALED, "sealed", """
                         abstract class Mine extends Registration<VfioCdev> {

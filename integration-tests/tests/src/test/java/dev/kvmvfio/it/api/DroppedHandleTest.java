@@ -1,0 +1,97 @@
+package dev.kvmvfio.it.api;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.kvmvfio.kernel.EventFd;
+import dev.kvmvfio.kernel.Handle;
+import dev.kvmvfio.kernel.HostMemory;
+import dev.kvmvfio.kvm.Kvm;
+import dev.kvmvfio.kvm.Vm;
+import dev.kvmvfio.mock.MockKernel;
+import java.lang.ref.WeakReference;
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.logging.Handler;
+import java.util.logging.LogRecord;
+import java.util.logging.Logger;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** A handle that a program dropped is reported when the next one is opened, and one that was closed is not. */
+@Timeout(60)
+class DroppedHandleTest {
+    private static final Logger LOGGER = Logger.getLogger("dev.kvmvfio");
+
+    private final List<String> reports = new CopyOnWriteArrayList<>();
+    private final Handler handler = new Handler() {
+        @Override
+        public void publish(LogRecord line) {
+            reports.add(line.getMessage());
+        }
+
+        @Override
+        public void flush() {
+            // Nothing is kept back.
+        }
+
+        @Override
+        public void close() {
+            // Nothing is open.
+        }
+    };
+
+    private final MockKernel mock = MockKernel.example();
+
+    @BeforeEach
+    void listen() {
+        LOGGER.addHandler(handler);
+    }
+
+    @AfterEach
+    void listenNoMore() {
+        LOGGER.removeHandler(handler);
+    }
+
+    /** In a method of its own, so that no local variable keeps it. */
+    private WeakReference<Handle> drop() {
+        Kvm kvm = Kvm.open(mock);
+        kvm.createVm();
+        return new WeakReference<>(kvm);
+    }
+
+    private void awaitReport(String of) throws InterruptedException {
+        while (reports.stream().noneMatch(report -> report.startsWith(of))) {
+            System.gc();
+            Thread.sleep(10);
+            EventFd.create(mock).close();
+        }
+    }
+
+    @Test
+    void isReported() throws InterruptedException {
+        WeakReference<Handle> dropped = drop();
+        awaitReport("/dev/kvm (fd ");
+        assertThat(dropped.get()).isNull();
+        assertThat(reports).allMatch(report -> report.contains("was dropped while it was open")
+                && report.contains("-Ddev.kvmvfio.leaks=trace"));
+    }
+
+    /** What a handle belongs to is reported in its place. */
+    @Test
+    void isNotReportedWhenItWasClosedOrBelongsToAnother() throws InterruptedException {
+        Kvm kvm = Kvm.open(mock);
+        Vm vm = kvm.createVm();
+        HostMemory ram = HostMemory.allocate(mock, 1 << 16);
+        vm.memory().add(0, ram);
+        EventFd.create(mock).close();
+        drop();
+        awaitReport("/dev/kvm (fd ");
+        assertThat(kvm.openHandles()).contains(vm).hasSize(2);
+        kvm.close();
+        ram.close();
+        assertThat(kvm.openHandles()).isEmpty();
+        assertThat(reports).hasSize(1);
+    }
+}
