@@ -11,6 +11,7 @@ import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermission;
+import java.time.Duration;
 import java.util.List;
 import java.util.Set;
 import java.util.function.Consumer;
@@ -37,6 +38,8 @@ class ContainerTest {
     private static final String IMAGE = "kvm-vfio-test";
     private static final String ROOT_USER = "0:0";
     private static final String ORDINARY_USER = "1000:1000";
+    /** In a machine that is emulated in software, a JVM takes its time. */
+    private static final Duration LONGEST = Duration.ofMinutes(5);
     private static final int KVM_CREATE_VM = 0xae01;
 
     @TempDir
@@ -46,15 +49,22 @@ class ContainerTest {
     private final HostConfig host = HostConfig.newHostConfig();
     private String user = ROOT_USER;
 
+    /** It takes a whole JDK to make the image: where there is none, a property tells where it is. */
     @BeforeAll
     static void loadTheImage() throws IOException, InterruptedException {
-        ProcessBuilder script = new ProcessBuilder(ROOT.resolve("scripts/container-image").toString(), IMAGE);
-        script.environment().put("KVM_VFIO_LIB", ROOT.resolve("scripts/target/lib").toString());
-        Process image = script.redirectError(ProcessBuilder.Redirect.INHERIT).start();
-        try (InputStream archive = image.getInputStream()) {
+        String made = System.getProperty("container.image");
+        try (InputStream archive = Files
+                .newInputStream(made == null ? makeTheImage(folder.resolve("image.tar")) : Path.of(made))) {
             DockerClientFactory.instance().client().loadImageCmd(archive).exec();
         }
+    }
+
+    static Path makeTheImage(Path archive) throws IOException, InterruptedException {
+        ProcessBuilder script = new ProcessBuilder(ROOT.resolve("scripts/container-image").toString(), IMAGE);
+        script.environment().put("KVM_VFIO_LIB", ROOT.resolve("scripts/target/lib").toString());
+        Process image = script.redirectError(ProcessBuilder.Redirect.INHERIT).redirectOutput(archive.toFile()).start();
         assertThat(image.waitFor()).isZero();
+        return archive;
     }
 
     /** The machine's node if it is for a group alone, otherwise another node of the same device that is. */
@@ -100,13 +110,15 @@ class ContainerTest {
                                 .forHostPath(ROOT.resolve("integration-tests/tests/target/test-classes", classFile)),
                         "/test/" + classFile)
                 .withCreateContainerCmdModifier(create -> create.withEntrypoint("/java/bin/java"))
-                .withCommand("-cp", "/test", "--add-modules", "dev.kvmvfio.mock", "--enable-native-access=dev.kvmvfio",
+                .withCommand("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", "/test", "--add-modules",
+                        "dev.kvmvfio.mock", "--enable-native-access=dev.kvmvfio",
                         InContainer.class.getName(), what));
     }
 
     private String run(Consumer<GenericContainer<?>> described) {
         try (GenericContainer<?> container = new GenericContainer<>(DockerImageName.parse(IMAGE + ":latest"))) {
-            container.withImagePullPolicy(_ -> false).withStartupCheckStrategy(new OneShotStartupCheckStrategy())
+            container.withImagePullPolicy(_ -> false)
+                    .withStartupCheckStrategy(new OneShotStartupCheckStrategy().withTimeout(LONGEST))
                     .withCreateContainerCmdModifier(
                             create -> create.withUser(user).withHostConfig(host.withNetworkMode("none")));
             described.accept(container);

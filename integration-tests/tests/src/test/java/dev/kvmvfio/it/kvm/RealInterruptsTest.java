@@ -16,6 +16,7 @@ import dev.kvmvfio.kvm.Kvm;
 import dev.kvmvfio.kvm.MsiRoute;
 import dev.kvmvfio.kvm.Vcpu;
 import dev.kvmvfio.kvm.Vm;
+import java.lang.module.ModuleDescriptor.Version;
 import java.util.List;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -247,18 +248,28 @@ class RealInterruptsTest {
         assertRefused(Errno.EINVAL, "There can be 0 to 4096 pins", () -> late.x86().createSplitIrqchip(4097));
     }
 
+    /** Until Linux 6.16 a VM looks at its own irqfds only, and the oldest of all takes what is signalled. */
+    private static boolean looksAtOtherVms() {
+        return Version.parse(System.getProperty("os.version")).compareTo(Version.parse("6.17")) >= 0;
+    }
+
     @Test
     void anEventFdInterruptsOnceAndOneGuest() {
         vm.interrupts().createIrqchip();
         Vm other = kvm.createVm();
         other.interrupts().createIrqchip();
         IrqFd irqFd = vm.interrupts().addIrqFd(eventFd, GSI);
-        for (Vm each : List.of(vm, other)) {
+        for (Vm each : looksAtOtherVms() ? List.of(vm, other) : List.of(vm)) {
             assertRefused(Errno.EBUSY, "This eventfd interrupts a guest already",
                     () -> each.interrupts().addIrqFd(eventFd, GSI));
         }
-        irqFd.close();
-        other.interrupts().addIrqFd(eventFd, GSI);
+        if (looksAtOtherVms()) {
+            irqFd.close();
+            other.interrupts().addIrqFd(eventFd, GSI);
+        } else {
+            other.interrupts().addIrqFd(eventFd, GSI);
+            irqFd.close();
+        }
         eventFd.signal();
         awaitRequestAtPic(other);
         assertThat(Chips.isRequestedAtPic(vm, GSI)).isFalse();

@@ -4,11 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.platform.engine.discovery.DiscoverySelectors.selectPackage;
 import static org.junit.platform.launcher.TagFilter.includeTags;
 
+import dev.kvmvfio.it.lab.Lab.Run;
 import dev.kvmvfio.vmm.LinuxVmm;
-import java.io.BufferedReader;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -19,7 +17,6 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicContainer;
 import org.junit.jupiter.api.DynamicNode;
-import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
@@ -36,23 +33,19 @@ import org.junit.platform.launcher.core.LauncherFactory;
  */
 @Tag("lab")
 class LabTest {
-    private static final Path ROOT = Path.of(System.getProperty("project.root")).normalize();
     private static final String EDU = "0000:00:05.0";
     private static final String UNBOUND = "0000:00:06.0";
     private static final String DISK = "0000:00:10.0";
 
     private static final String EXIT = "@exit ";
-    /** What is shared with a machine that runs classes of this project. */
-    private static final String CLASSES = ROOT.resolve("integration-tests").toString();
     private static final String JAVA = "exec java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-            + " --enable-native-access=dev.kvmvfio,ALL-UNNAMED --module-path $KVM_VFIO_LIB --add-modules dev.kvmvfio.mock ";
+            + " --enable-native-access=dev.kvmvfio,ALL-UNNAMED --module-path $KVM_VFIO_LIB --add-modules dev.kvmvfio.mock"
+            + " -cp '/share/integration-tests/tests/target/test-classes:/share/integration-tests/vmm/target/classes"
+            + ":/share/integration-tests/tests/target/lab/lib/*' ";
 
     /** A class, with # and a method if not all of it; and if none is asked for, all that are tagged. */
     private static final List<String> IN_LAB = Optional.ofNullable(System.getProperty("lab.tests")).map(List::of)
             .orElseGet(() -> classesTagged("in-lab"));
-
-    private record Run(int exitCode, String text) {
-    }
 
     static Stream<String> kernels() {
         return Arrays.stream(System.getProperty("kernels").split(","));
@@ -69,25 +62,11 @@ class LabTest {
         return kernel.equals("6.1") ? List.of("GROUP") : List.of("CDEV", "GROUP");
     }
 
-    private static Run lab(List<String> options, String... command) throws IOException, InterruptedException {
-        List<String> line = new ArrayList<>(List.of(ROOT.resolve("scripts/lab").toString(), "--yes"));
-        line.addAll(options);
-        line.add("--");
-        line.addAll(Arrays.asList(command));
-        Process process = new ProcessBuilder(line).redirectErrorStream(true)
-                .redirectInput(Path.of("/dev/null").toFile()).start();
-        StringBuilder text = new StringBuilder();
-        try (BufferedReader output = process.inputReader(StandardCharsets.UTF_8)) {
-            output.lines().peek(System.out::println).forEach(read -> text.append(read).append('\n'));
-        }
-        return new Run(process.waitFor(), text.toString());
-    }
-
     /** Runs several command lines in one machine, and tells what each one printed and how it ended. */
     private static List<Run> commands(List<String> options, List<String> commands) throws Exception {
         String script = commands.stream().map(command -> command + "; echo \"" + EXIT + "$?\"; ").reduce("",
                 String::concat);
-        Run all = lab(options, "sh", "-c", "exec 2>&1; " + script);
+        Run all = Lab.run(options, "sh", "-c", "exec 2>&1; " + script);
         assertThat(all.exitCode()).isZero();
         List<Run> runs = new ArrayList<>();
         int start = 0;
@@ -109,35 +88,19 @@ class LabTest {
     }
 
     private static Stream<DynamicNode> testsOn(String kernel) {
-        Run run;
         try {
-            run = lab(List.of("--kernel", kernel, "--timeout", "1800", "--share", CLASSES), "sh", "-c",
-                    JAVA + "-Dinterfaces=" + String.join(",", interfacesOf(kernel))
-                            + " -cp '/share/tests/target/test-classes:/share/vmm/target/classes:/share/tests/target/lab/lib/*' "
-                            + TestsInLab.class.getName() + " "
-                            + String.join(" ", IN_LAB));
+            return Lab.tests(List.of("--kernel", kernel),
+                    JAVA + "-Dinterfaces=" + String.join(",", interfacesOf(kernel)), "in-lab", IN_LAB);
         } catch (IOException | InterruptedException failure) {
             throw new IllegalStateException(failure);
         }
-        Pattern test = Pattern.compile("(?sm)(.*?)^" + TestsInLab.MARK + "(passed|failed) (.*?)$");
-        Stream<DynamicNode> each = test.matcher(run.text()).results()
-                .map(found -> DynamicTest.dynamicTest(found.group(3),
-                        () -> assertThat(found.group(2)).as(found.group(1)).isEqualTo("passed")));
-        DynamicNode end = DynamicTest.dynamicTest("all ran", () -> {
-            assertThat(run.exitCode()).isZero();
-            for (String name : IN_LAB) {
-                assertThat(run.text())
-                        .contains(TestsInLab.MARK + "passed " + name.replaceAll(".*\\.|#.*", "") + ".");
-            }
-        });
-        return Stream.concat(each, Stream.of(end));
     }
 
     /** As scripts/linux-guest does it. */
     @Test
     void theExampleBootsLinuxWithTwoDevices() throws Exception {
-        Run run = lab(List.of("--share", CLASSES), "sh", "-c", "exec java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-                + " --enable-native-access=dev.kvmvfio --module-path $KVM_VFIO_LIB:/share/vmm/target/classes"
+        Run run = Lab.run(List.of(), "sh", "-c", "exec java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+                + " --enable-native-access=dev.kvmvfio --module-path $KVM_VFIO_LIB:/share/integration-tests/vmm/target/classes"
                 + " -m dev.kvmvfio.vmm/" + LinuxVmm.class.getName() + " --device " + LabMachine.NVME + " --device "
                 + LabMachine.NETWORK + " --command 'head -c 20 /dev/nvme0n1; cat /sys/class/net/eth0/address'"
                 + " /guest/vmlinuz /guest/initramfs.cpio");

@@ -1,10 +1,12 @@
 package dev.kvmvfio.it.lab;
 
 import static org.junit.platform.engine.discovery.DiscoverySelectors.selectClass;
+import static org.junit.platform.launcher.TagFilter.includeTags;
 
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
 import org.junit.platform.engine.FilterResult;
@@ -31,16 +33,17 @@ public final class TestsInLab implements TestExecutionListener {
     /**
      * Runs the tests and exits with 1 when one failed.
      *
-     * @param names the test classes; with # and the name of a method, that alone
+     * @param arguments a tag, and the classes that have tests with it; with # and the name of a method, that alone
      */
-    public static void main(String[] names) {
-        Set<String> methods = Arrays.stream(names).filter(name -> name.contains("#")).collect(Collectors.toSet());
+    public static void main(String[] arguments) {
+        List<String> names = Arrays.asList(arguments).subList(1, arguments.length);
+        Set<String> methods = names.stream().filter(name -> name.contains("#")).collect(Collectors.toSet());
         PostDiscoveryFilter chosen = test -> FilterResult.includedIf(methods.isEmpty() || test.getSource()
                 .filter(MethodSource.class::isInstance).map(MethodSource.class::cast)
                 .map(method -> methods.contains(method.getClassName() + "#" + method.getMethodName())).orElse(true));
         LauncherDiscoveryRequest request = LauncherDiscoveryRequestBuilder.request()
-                .selectors(Arrays.stream(names).map(name -> selectClass(name.replaceAll("#.*", ""))).toList())
-                .filters(chosen).build();
+                .selectors(names.stream().map(name -> selectClass(name.replaceAll("#.*", ""))).toList())
+                .filters(includeTags(arguments[0]), chosen).build();
         TestsInLab listener = new TestsInLab();
         LauncherFactory.create().execute(request, listener);
         System.exit(listener.failed ? 1 : 0);

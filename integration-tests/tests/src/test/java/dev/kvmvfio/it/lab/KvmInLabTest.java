@@ -1,0 +1,18 @@
+package dev.kvmvfio.it.lab;
+
+import java.io.IOException;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.DynamicNode;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.TestFactory;
+
+/** The tier kvm of a machine without /dev/kvm: its tests run in the lab's machine, on the lab's default kernel. */
+@Tag("kvm-in-lab")
+class KvmInLabTest {
+    @TestFactory
+    Stream<DynamicNode> testsInTheLab() throws IOException, InterruptedException {
+        return Lab.tests(List.of(), "exec " + Lab.ON_CLASS_PATH, "kvm",
+                List.of(System.getProperty("kvm.tests").split(",")));
+    }
+}
