@@ -1,6 +1,7 @@
 package dev.kvmvfio.internal;
 
 import dev.kvmvfio.kernel.FileDescriptor;
+import dev.kvmvfio.kernel.FileKind;
 import dev.kvmvfio.kernel.Handle;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
@@ -40,4 +41,7 @@ public abstract class KernelAccess {
 
     /** Whether a call that uses a file's number runs now; after the close there is at most what was running. */
     public abstract boolean isInUse(FileDescriptor fd);
+
+    /** Takes ownership of a number that an ioctl of a file returned: what the number is may depend on that file. */
+    public abstract FileDescriptor own(FileDescriptor maker, int number, FileKind kind, String name);
 }

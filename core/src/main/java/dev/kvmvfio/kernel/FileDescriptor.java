@@ -1,14 +1,17 @@
 package dev.kvmvfio.kernel;
 
+import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.system.system_h;
 import dev.kvmvfio.internal.FlightRecorder;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.NativeMemory;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.util.List;
 import java.util.function.IntUnaryOperator;
 import java.util.function.ToIntFunction;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A file descriptor that is owned: closed once, and never used after that. The kernel gives a closed number to the next
@@ -22,6 +25,7 @@ import java.util.function.ToIntFunction;
 public final class FileDescriptor implements AutoCloseable {
     private static final int CLOSED = 1 << 31;
     private static final VarHandle USERS = users();
+    private static final Ioctl CHECK_EXTENSION = new Ioctl("KVM_CHECK_EXTENSION", kvm_h.KVM_CHECK_EXTENSION());
 
     private final Kernel kernel;
     /** Linux does not call back; another kernel may be a program's own, and observe its calls. */
@@ -29,14 +33,19 @@ public final class FileDescriptor implements AutoCloseable {
     private final int number;
     private final FileKind kind;
     private final String name;
+    private final @Nullable FileDescriptor maker;
     private volatile int users;
 
-    private FileDescriptor(Kernel kernel, int number, FileKind kind, String name) {
+    private FileDescriptor(Kernel kernel, int number, FileKind kind, String name, @Nullable FileDescriptor maker) {
+        if (number < 0) {
+            throw new IllegalArgumentException(number + " is no file descriptor (" + name + ")");
+        }
         this.kernel = kernel;
         this.callsBack = !(kernel instanceof LinuxKernel);
         this.number = number;
         this.kind = kind;
         this.name = name;
+        this.maker = maker;
     }
 
     private static VarHandle users() {
@@ -69,10 +78,12 @@ public final class FileDescriptor implements AutoCloseable {
      * @return the descriptor, which closes the number
      */
     public static FileDescriptor own(Kernel kernel, int number, FileKind kind, String name) {
-        if (number < 0) {
-            throw new IllegalArgumentException(number + " is no file descriptor (" + name + ")");
-        }
-        return new FileDescriptor(kernel, number, kind, name);
+        return new FileDescriptor(kernel, number, kind, name, null);
+    }
+
+    /** Takes ownership of what an ioctl of a file has opened. */
+    static FileDescriptor ownMadeBy(FileDescriptor maker, int number, FileKind kind, String name) {
+        return new FileDescriptor(maker.kernel, number, kind, name, maker);
     }
 
     /**
@@ -167,14 +178,25 @@ public final class FileDescriptor implements AutoCloseable {
     }
 
     /**
-     * {@code ioctl(2)} with a pointer.
+     * {@code ioctl(2)} with a pointer. The memory must be all that the kernel will read or write: what the number says
+     * ({@link Ioctl#size()}), with the elements behind it that a member counts; of VFIO and iommufd as much as the first
+     * word of the struct says. A segment of length 0 is an address, and is not looked at.
      *
      * @param ioctl the ioctl
-     * @param argument native memory
+     * @param argument native memory; {@link MemorySegment#NULL} for none
      * @return the result or a negative errno
+     * @throws IllegalArgumentException when the memory is smaller, on Java's heap, or read-only where the kernel writes;
+     *         no call is made
      * @throws ClosedException when this descriptor is closed
      */
     public int ioctl(Ioctl ioctl, MemorySegment argument) {
+        if (argument != MemorySegment.NULL) {
+            IoctlArgument.check(this, ioctl, argument);
+        }
+        return make(ioctl, argument);
+    }
+
+    private int make(Ioctl ioctl, MemorySegment argument) {
         acquire();
         try {
             return FlightRecorder.isInUse()
@@ -194,7 +216,7 @@ public final class FileDescriptor implements AutoCloseable {
      * @throws ClosedException when this descriptor is closed
      */
     public int ioctl(Ioctl ioctl, long argument) {
-        return ioctl(ioctl, MemorySegment.ofAddress(argument));
+        return make(ioctl, MemorySegment.ofAddress(argument));
     }
 
     /**
@@ -203,6 +225,7 @@ public final class FileDescriptor implements AutoCloseable {
      * @param ioctl the ioctl
      * @param argument native memory
      * @return the result, zero or more
+     * @throws IllegalArgumentException as {@link #ioctl(Ioctl, MemorySegment)}
      * @throws KernelException when the kernel refuses
      * @throws ClosedException when this descriptor is closed
      */
@@ -270,9 +293,11 @@ public final class FileDescriptor implements AutoCloseable {
      *
      * @param buffer native memory to fill
      * @return the number of bytes or a negative errno
+     * @throws IllegalArgumentException when the buffer is on Java's heap or read-only
      * @throws ClosedException when this descriptor is closed
      */
     public long read(MemorySegment buffer) {
+        NativeMemory.requireWritable(buffer, "read", this);
         acquire();
         try {
             return kernel.read(number, buffer);
@@ -286,9 +311,11 @@ public final class FileDescriptor implements AutoCloseable {
      *
      * @param buffer native memory to write
      * @return the number of bytes or a negative errno
+     * @throws IllegalArgumentException when the buffer is on Java's heap
      * @throws ClosedException when this descriptor is closed
      */
     public long write(MemorySegment buffer) {
+        NativeMemory.require(buffer, "write", this);
         acquire();
         try {
             return kernel.write(number, buffer);
@@ -303,9 +330,11 @@ public final class FileDescriptor implements AutoCloseable {
      * @param buffer native memory to fill
      * @param offset in bytes
      * @return the number of bytes or a negative errno
+     * @throws IllegalArgumentException when the buffer is on Java's heap or read-only
      * @throws ClosedException when this descriptor is closed
      */
     public long pread(MemorySegment buffer, long offset) {
+        NativeMemory.requireWritable(buffer, "pread", this);
         acquire();
         try {
             return kernel.pread(number, buffer, offset);
@@ -320,9 +349,11 @@ public final class FileDescriptor implements AutoCloseable {
      * @param buffer native memory to write
      * @param offset in bytes
      * @return the number of bytes or a negative errno
+     * @throws IllegalArgumentException when the buffer is on Java's heap
      * @throws ClosedException when this descriptor is closed
      */
     public long pwrite(MemorySegment buffer, long offset) {
+        NativeMemory.require(buffer, "pwrite", this);
         acquire();
         try {
             return kernel.pwrite(number, buffer, offset);
@@ -346,6 +377,11 @@ public final class FileDescriptor implements AutoCloseable {
         } finally {
             release();
         }
+    }
+
+    /** What a capability of the file is that has opened this one; 0 where that is not known. */
+    int checkExtensionOfMaker(int capability) {
+        return maker == null ? 0 : maker.ioctl(CHECK_EXTENSION, capability);
     }
 
     private void acquire() {

@@ -57,6 +57,11 @@ public abstract class Handle implements AutoCloseable {
             public boolean isInUse(FileDescriptor fd) {
                 return fd.isInUse();
             }
+
+            @Override
+            public FileDescriptor own(FileDescriptor maker, int number, FileKind kind, String name) {
+                return FileDescriptor.ownMadeBy(maker, number, kind, name);
+            }
         });
     }
 

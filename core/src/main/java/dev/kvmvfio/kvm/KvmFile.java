@@ -2,6 +2,7 @@ package dev.kvmvfio.kvm;
 
 import dev.kvmvfio.bindings.kvm.kvm_device_attr;
 import dev.kvmvfio.bindings.kvm.kvm_h;
+import dev.kvmvfio.internal.NativeMemory;
 import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.FileHandle;
@@ -10,6 +11,7 @@ import dev.kvmvfio.kernel.KernelException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;
+import java.lang.ref.Reference;
 
 /**
  * A file of KVM that has attributes: a VM, a vCPU, or a device in the kernel. An attribute is named by a group and a
@@ -43,6 +45,7 @@ public abstract sealed class KvmFile extends FileHandle permits Vm, Vcpu, KvmDev
      * @param group the attribute's group
      * @param attribute the attribute within the group
      * @param value the native memory that the attribute's value is in, of the size that the attribute defines
+     * @throws IllegalArgumentException when it is on Java's heap
      * @throws KernelException when the kernel refuses: {@code EPERM} when nothing of this file can be set,
      *         {@code ENXIO} when it has no such attribute, or what the attribute itself answers
      */
@@ -58,8 +61,10 @@ public abstract sealed class KvmFile extends FileHandle permits Vm, Vcpu, KvmDev
      * @param attribute the attribute within the group
      * @param value the native memory that the attribute's value is in
      * @return 0 or a negative errno
+     * @throws IllegalArgumentException when it is on Java's heap
      */
     public final int trySetAttr(int group, long attribute, MemorySegment value) {
+        NativeMemory.require(value, SET_DEVICE_ATTR.name(), fd());
         return transfer(SET_DEVICE_ATTR, group, attribute, value);
     }
 
@@ -69,20 +74,22 @@ public abstract sealed class KvmFile extends FileHandle permits Vm, Vcpu, KvmDev
      * @param group the attribute's group
      * @param attribute the attribute within the group
      * @param value the native memory that the kernel writes the value to, of the size that the attribute defines
+     * @throws IllegalArgumentException when it is on Java's heap or read-only
      * @throws KernelException when the kernel refuses: {@code EPERM} when nothing of this file can be got,
      *         {@code ENXIO} when it has no such attribute, or what the attribute itself answers
      */
     public final void attr(int group, long attribute, MemorySegment value) {
+        NativeMemory.requireWritable(value, GET_DEVICE_ATTR.name(), fd());
         check(GET_DEVICE_ATTR, group, attribute, transfer(GET_DEVICE_ATTR, group, attribute, value));
     }
 
     private int transfer(Ioctl call, int group, long attribute, MemorySegment value) {
-        if (!value.isNative()) {
-            throw new IllegalArgumentException("the value of an attribute must be native memory");
-        }
         // Not the thread's scratch memory: the value may be there.
         try (Arena arena = Arena.ofConfined()) {
             return fd().ioctl(call, struct(arena, group, attribute, value.address()));
+        } finally {
+            // Until here, because the address alone keeps nothing.
+            Reference.reachabilityFence(value);
         }
     }
 

@@ -11,6 +11,7 @@ import dev.kvmvfio.internal.ArchitectureAccess;
 import dev.kvmvfio.internal.FlightRecorder;
 import dev.kvmvfio.internal.KernelAccess;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.NativeMemory;
 import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.internal.VcpuAccess;
 import dev.kvmvfio.kernel.Errno;
@@ -25,6 +26,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
+import java.lang.ref.Reference;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -278,9 +280,11 @@ public final class Vcpu extends KvmFile {
      *
      * @param register the register's number, which says its size as well
      * @param value native memory of that size, for its value
+     * @throws IllegalArgumentException when it is of another size, on Java's heap or read-only
      * @throws KernelException when the kernel refuses; {@code ENOENT} when there is no such register
      */
     public void oneReg(long register, MemorySegment value) {
+        NativeMemory.requireWritable(value, GET_ONE_REG.name(), fd());
         oneReg(GET_ONE_REG, register, value);
     }
 
@@ -289,17 +293,20 @@ public final class Vcpu extends KvmFile {
      *
      * @param register the register's number, which says its size as well
      * @param value native memory of that size, with its value
+     * @throws IllegalArgumentException when it is of another size or on Java's heap
      * @throws KernelException when the kernel refuses; {@code ENOENT} when there is no such register
      */
     public void setOneReg(long register, MemorySegment value) {
+        NativeMemory.require(value, SET_ONE_REG.name(), fd());
         oneReg(SET_ONE_REG, register, value);
     }
 
     private void oneReg(Ioctl call, long register, MemorySegment value) {
         long size = 1L << ((register & kvm_h.KVM_REG_SIZE_MASK()) >>> kvm_h.KVM_REG_SIZE_SHIFT());
-        if (!value.isNative() || value.byteSize() != size) {
-            throw new IllegalArgumentException(String.format(
-                    "register 0x%x has %d bytes: its value must be native memory of that size", register, size));
+        if (value.byteSize() != size) {
+            throw new IllegalArgumentException(
+                    String.format("register 0x%x of %s has %d bytes, and this segment has %d",
+                            register, fd(), size, value.byteSize()));
         }
         // Not the thread's scratch memory: the value may be there.
         try (Arena arena = Arena.ofConfined()) {
@@ -310,6 +317,9 @@ public final class Vcpu extends KvmFile {
             if (result < 0) {
                 throw new KernelException(call.name(), fd(), String.format("id=0x%x", register), result, "");
             }
+        } finally {
+            // Until here, because the address alone keeps nothing.
+            Reference.reachabilityFence(value);
         }
     }
 

@@ -5,6 +5,7 @@ import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.kvm.kvm_create_device;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.internal.ArchitectureAccess;
+import dev.kvmvfio.internal.KernelAccess;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.internal.VmAccess;
@@ -113,7 +114,7 @@ public final class Vm extends KvmFile {
         if (result < 0) {
             throw new KernelException(CREATE_VCPU.name(), fd(), "id=" + id, result, "");
         }
-        FileDescriptor vcpu = FileDescriptor.own(fd().kernel(), result, FileKind.VCPU, "vCPU " + id);
+        FileDescriptor vcpu = KernelAccess.get().own(fd(), result, FileKind.VCPU, "vCPU " + id);
         try {
             KvmRun shared = KvmRun.map(vcpu, kvm.vcpuMmapSize());
             try {

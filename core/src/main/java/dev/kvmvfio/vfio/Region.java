@@ -212,6 +212,7 @@ public final class Region {
      *
      * @param position within the region, in bytes
      * @param target native memory to fill
+     * @throws IllegalArgumentException when it is on Java's heap or read-only
      * @throws IndexOutOfBoundsException when it reaches outside the region
      * @throws KernelException when the kernel refuses
      */
@@ -225,6 +226,7 @@ public final class Region {
      *
      * @param position within the region, in bytes
      * @param source native memory to write
+     * @throws IllegalArgumentException when it is on Java's heap
      * @throws IndexOutOfBoundsException when it reaches outside the region
      * @throws KernelException when the kernel refuses
      */

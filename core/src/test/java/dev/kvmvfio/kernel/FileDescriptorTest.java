@@ -15,10 +15,12 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
+import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 class FileDescriptorTest {
@@ -219,5 +221,37 @@ class FileDescriptorTest {
     void ownsOnlyWhatIsANumber() {
         assertThatThrownBy(() -> FileDescriptor.own(LINUX, -system_h.EMFILE(), "eventfd"))
                 .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("eventfd");
+    }
+
+    static Stream<Arguments> transfers() {
+        return Stream.of(Arguments.of("read", true, transfer(FileDescriptor::read)),
+                Arguments.of("write", false, transfer(FileDescriptor::write)),
+                Arguments.of("pread", true, transfer((fd, buffer) -> fd.pread(buffer, 0))),
+                Arguments.of("pwrite", false, transfer((fd, buffer) -> fd.pwrite(buffer, 0))));
+    }
+
+    private static BiConsumer<FileDescriptor, MemorySegment> transfer(
+            BiConsumer<FileDescriptor, MemorySegment> transfer) {
+        return transfer;
+    }
+
+    @ParameterizedTest
+    @MethodSource("transfers")
+    void aBufferIsNativeAndWritable(String call, boolean fills, BiConsumer<FileDescriptor, MemorySegment> transfer) {
+        try (FileDescriptor fd = eventFd(watched())) {
+            assertThatThrownBy(() -> transfer.accept(fd, MemorySegment.ofArray(new long[1])))
+                    .isInstanceOf(IllegalArgumentException.class).hasMessage(call + " on " + fd
+                            + " needs native memory, and this segment is on Java's heap: allocate it in an Arena");
+            assertThat(calls).isEmpty();
+            if (fills) {
+                assertThatThrownBy(() -> transfer.accept(fd, BUFFER.asReadOnly()))
+                        .isInstanceOf(IllegalArgumentException.class)
+                        .hasMessage(call + " on " + fd + " writes to its memory, and this segment is read-only");
+                assertThat(calls).isEmpty();
+            } else {
+                transfer.accept(fd, BUFFER.asReadOnly());
+                assertThat(calls).containsExactly(call);
+            }
+        }
     }
 }

@@ -43,9 +43,7 @@ public final class MachineKernel implements Kernel {
 
     @Override
     public int ioctl(int fd, long request, MemorySegment segment) {
-        if (!segment.isNative()) {
-            throw new IllegalArgumentException("the argument of an ioctl must be native memory");
-        }
+        requireNative(segment);
         return (int) held(fd, file -> file.ioctl(request, new Argument(machine.userMemory(), segment)));
     }
 
@@ -134,7 +132,15 @@ public final class MachineKernel implements Kernel {
         });
     }
 
+    /** As the JDK does when it makes a call of Linux. */
+    private static void requireNative(MemorySegment segment) {
+        if (!segment.isNative()) {
+            throw new IllegalArgumentException("Heap segment not allowed: " + segment);
+        }
+    }
+
     private OpenFile.Buffer user(MemorySegment buffer) {
+        requireNative(buffer);
         return new OpenFile.Buffer(machine.userMemory(), buffer);
     }
 
