@@ -5,6 +5,7 @@ import dev.kvmvfio.kernel.ClosedException;
 import java.util.function.LongSupplier;
 import dev.kvmvfio.internal.Remedy;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.OneKernel;
 import dev.kvmvfio.internal.PageAlignment;
 import dev.kvmvfio.iommufd.Ioas;
 import dev.kvmvfio.kernel.Errno;
@@ -52,7 +53,7 @@ public abstract sealed class DmaSpace extends Handle permits VfioContainer, Ioas
      * @param iova where the devices shall see it, in bytes; a multiple of the page size
      * @param memory what they shall see; closing it closes the mapping
      * @return the mapping, which belongs to this space and to the memory
-     * @throws IllegalArgumentException when the IOVA is not page-aligned
+     * @throws IllegalArgumentException when the IOVA is not page-aligned, or the memory is of another kernel
      * @throws KernelException when the kernel refuses; the message says why
      */
     public final DmaMapping map(long iova, MappedMemory memory) {
@@ -68,12 +69,14 @@ public abstract sealed class DmaSpace extends Handle permits VfioContainer, Ioas
      * @param size in bytes; a multiple of the page size
      * @param access what the devices may do with it
      * @return the mapping, which belongs to this space and to the memory
-     * @throws IllegalArgumentException when anything is not page-aligned or the part reaches outside the memory
+     * @throws IllegalArgumentException when anything is not page-aligned, the part reaches outside the memory, or the
+     *         memory is of another kernel
      * @throws KernelException when the kernel refuses: {@code EEXIST} when a mapping is in the way, {@code ENOMEM} when
      *         {@code RLIMIT_MEMLOCK} is too small, {@code EINVAL} when the addresses cannot be mapped
      */
     public final DmaMapping map(long iova, MappedMemory memory, long offset, long size, DmaAccess access) {
         PageAlignment.check(memory.kernel(), "IOVA", iova);
+        OneKernel.require(fd(), memory);
         long address = memory.addressOf(offset, size);
         return Lifecycle.make(new DmaMapping(this, iova, size), () -> map(iova, address, size, access), owner(),
                 memory);
@@ -98,6 +101,7 @@ public abstract sealed class DmaSpace extends Handle permits VfioContainer, Ioas
      * @return the mapping, which belongs to this space and to the memory
      */
     protected final DmaMapping mapAnywhere(MappedMemory memory, long size, LongSupplier call) {
+        OneKernel.require(fd(), memory);
         DmaMapping mapping = new DmaMapping(this, ANYWHERE, size);
         return Lifecycle.make(mapping, () -> mapping.setIova(call.getAsLong()), owner(), memory);
     }

@@ -3,6 +3,7 @@ package dev.kvmvfio.internal;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.FileKind;
 import dev.kvmvfio.kernel.Handle;
+import dev.kvmvfio.kernel.Kernel;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
@@ -44,4 +45,7 @@ public abstract class KernelAccess {
 
     /** Takes ownership of a number that an ioctl of a file returned: what the number is may depend on that file. */
     public abstract FileDescriptor own(FileDescriptor maker, int number, FileKind kind, String name);
+
+    /** Refuses two things of two kernels. */
+    protected abstract void requireSame(Object user, Kernel kernel, Object used, Kernel other);
 }

@@ -72,6 +72,7 @@ public final class Ioas extends DmaSpace {
      * @param memory what the devices shall see; closing it closes the mapping
      * @param access what they may do with it
      * @return the mapping, which says where it is
+     * @throws IllegalArgumentException when the memory is of another kernel
      * @throws KernelException when the kernel refuses
      */
     public DmaMapping map(MappedMemory memory, DmaAccess access) {

@@ -159,6 +159,7 @@ public final class FileDescriptor implements AutoCloseable {
      * @param files the files, in the order of the numbers
      * @param call receives the numbers
      * @return what the call returned
+     * @throws IllegalArgumentException when they are of two kernels
      * @throws ClosedException when one of them is closed
      */
     public static int lend(List<FileDescriptor> files, ToIntFunction<int[]> call) {
@@ -166,6 +167,7 @@ public final class FileDescriptor implements AutoCloseable {
         try {
             int[] numbers = new int[files.size()];
             for (FileDescriptor file : files) {
+                ObservedKernel.requireSame(files.getFirst(), files.getFirst().kernel, file, file.kernel);
                 file.acquire();
                 numbers[lent++] = file.number;
             }

@@ -62,6 +62,11 @@ public abstract class Handle implements AutoCloseable {
             public FileDescriptor own(FileDescriptor maker, int number, FileKind kind, String name) {
                 return FileDescriptor.ownMadeBy(maker, number, kind, name);
             }
+
+            @Override
+            protected void requireSame(Object user, Kernel kernel, Object used, Kernel other) {
+                ObservedKernel.requireSame(user, kernel, used, other);
+            }
         });
     }
 

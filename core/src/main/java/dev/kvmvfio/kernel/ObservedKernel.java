@@ -85,6 +85,21 @@ public abstract class ObservedKernel implements Kernel {
         return MemorySegment.ofAddress(address).reinterpret(size);
     }
 
+    /** Refuses two things of two kernels; two observers of one kernel are that kernel. */
+    static void requireSame(Object user, Kernel kernel, Object used, Kernel other) {
+        if (behindObservers(kernel) != behindObservers(other)) {
+            throw new IllegalArgumentException(used + " is of another kernel than " + user);
+        }
+    }
+
+    private static Kernel behindObservers(Kernel kernel) {
+        Kernel behind = kernel;
+        while (behind instanceof ObservedKernel observer) {
+            behind = observer.kernel;
+        }
+        return behind;
+    }
+
     /**
      * Makes a call, or answers in its place.
      *

@@ -4,6 +4,7 @@ import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.kvm_ioeventfd;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.OneKernel;
 import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.EventFd;
@@ -39,6 +40,7 @@ public final class IoEventFd extends Handle {
     static IoEventFd assign(Vm vm, EventFd eventFd, IoAddress address, int size, OptionalLong dataMatch) {
         checkSize(address, size);
         dataMatch.ifPresent(value -> checkDataMatch(size, value));
+        OneKernel.require(vm.fd(), eventFd.fd());
         IoEventFd assigned = new IoEventFd(vm, eventFd, address, size, dataMatch);
         return Lifecycle.make(assigned, assigned::assign, vm, eventFd);
     }

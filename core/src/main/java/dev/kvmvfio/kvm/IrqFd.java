@@ -6,6 +6,7 @@ import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.kvm_irqfd;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.OneKernel;
 import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.EventFd;
@@ -44,6 +45,10 @@ public final class IrqFd extends Handle {
     static IrqFd assign(Vm vm, EventFd trigger, int gsi, @Nullable EventFd resample) {
         if (gsi < 0) {
             throw new IllegalArgumentException("GSI " + gsi + " is negative");
+        }
+        OneKernel.require(vm.fd(), trigger.fd());
+        if (resample != null) {
+            OneKernel.require(vm.fd(), resample.fd());
         }
         IrqFd assigned = new IrqFd(vm, trigger, gsi, resample);
         Optional<MsiRoute> route = vm.interrupts().table().find(gsi);

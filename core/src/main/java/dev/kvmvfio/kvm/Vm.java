@@ -205,7 +205,7 @@ public final class Vm extends KvmFile {
      * @param address where the guest writes
      * @param size of the write, in bytes: 1, 2, 4 or 8 (8 not for a port), or 0 for any
      * @return the ioeventfd, which belongs to this VM and to the eventfd
-     * @throws IllegalArgumentException when no write has that size
+     * @throws IllegalArgumentException when no write has that size, or the eventfd is of another kernel
      * @throws KernelException when the kernel refuses; {@code EEXIST} when there is an ioeventfd for such a write
      */
     public IoEventFd addIoEventFd(EventFd eventFd, IoAddress address, int size) {
@@ -221,7 +221,8 @@ public final class Vm extends KvmFile {
      * @param size of the write, in bytes: 1, 2, 4 or 8 (8 not for a port)
      * @param dataMatch the value, unsigned and of that size
      * @return the ioeventfd, which belongs to this VM and to the eventfd
-     * @throws IllegalArgumentException when no write has that size, or the value does not fit in
+     * @throws IllegalArgumentException when no write has that size, the value does not fit in, or the eventfd is of
+     *         another kernel
      * @throws KernelException when the kernel refuses; {@code EEXIST} when there is an ioeventfd for such a write
      */
     public IoEventFd addIoEventFd(EventFd eventFd, IoAddress address, int size, long dataMatch) {

@@ -131,6 +131,7 @@ public final class VmInterrupts {
      * @param trigger the eventfd; it stays the caller's, and it cannot serve two irqfds
      * @param gsi the global system interrupt, zero or more; while no route leads anywhere from it, signals are lost
      * @return the irqfd, which belongs to the VM and to the eventfd
+     * @throws IllegalArgumentException when the GSI is negative, or the eventfd is of another kernel
      * @throws KernelException when the kernel refuses; the message says what to do
      */
     public IrqFd addIrqFd(EventFd trigger, int gsi) {
@@ -146,6 +147,7 @@ public final class VmInterrupts {
      * @param gsi the global system interrupt, zero or more
      * @param resample the eventfd that the kernel signals; it stays the caller's
      * @return the irqfd, which belongs to the VM and to both eventfds
+     * @throws IllegalArgumentException when the GSI is negative, or an eventfd is of another kernel
      * @throws KernelException when the kernel refuses; the message says what to do
      */
     public IrqFd addIrqFd(EventFd trigger, int gsi, EventFd resample) {

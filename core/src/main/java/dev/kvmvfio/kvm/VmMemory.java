@@ -3,6 +3,7 @@ package dev.kvmvfio.kvm;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.kvm_userspace_memory_region;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.OneKernel;
 import dev.kvmvfio.internal.PageAlignment;
 import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.kernel.Errno;
@@ -37,7 +38,7 @@ public final class VmMemory {
      * @param memory what backs it; closing it closes the slot, and takes it from a guest that runs
      * @param flags what is special about it
      * @return the slot, which belongs to the VM and to the memory
-     * @throws IllegalArgumentException when the address is not page-aligned
+     * @throws IllegalArgumentException when the address is not page-aligned, or the memory is of another kernel
      * @throws KernelException when the kernel refuses; {@code EEXIST} when another slot is in the way
      */
     public MemorySlot add(long guestPhysicalAddress, MappedMemory memory, SlotFlag... flags) {
@@ -53,12 +54,14 @@ public final class VmMemory {
      * @param size in bytes; a multiple of the page size
      * @param flags what is special about it
      * @return the slot, which belongs to the VM and to the memory
-     * @throws IllegalArgumentException when anything is not page-aligned or the part reaches outside the memory
+     * @throws IllegalArgumentException when anything is not page-aligned, the part reaches outside the memory, or the
+     *         memory is of another kernel
      * @throws KernelException when the kernel refuses; {@code EEXIST} when another slot is in the way
      */
     public MemorySlot add(long guestPhysicalAddress, MappedMemory memory, long offset, long size,
             SlotFlag... flags) {
         PageAlignment.check(vm.fd().kernel(), "guest-physical address", guestPhysicalAddress);
+        OneKernel.require(vm.fd(), memory);
         long address = memory.addressOf(offset, size);
         MemorySlot slot = new MemorySlot(vm, takeNumber(), guestPhysicalAddress, memory, size);
         try {

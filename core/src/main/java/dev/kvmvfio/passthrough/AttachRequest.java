@@ -54,6 +54,7 @@ public final class AttachRequest {
      *
      * @param memory the memory of the VM
      * @return the attached device, which belongs to the VM
+     * @throws IllegalArgumentException when the device is of another kernel
      * @throws HostException when the host is not ready for it; the message says what to do
      * @throws KernelException when the kernel refuses a step; all steps before it were undone
      */
@@ -66,6 +67,7 @@ public final class AttachRequest {
      *
      * @param vm a VM that has no KVM-VFIO device yet
      * @return as {@link #attach(GuestMemory)}
+     * @throws IllegalArgumentException when the device is of another kernel
      * @throws HostException when the host is not ready for it; the message says what to do
      * @throws KernelException when the kernel refuses a step; all steps before it were undone
      */
@@ -79,7 +81,7 @@ public final class AttachRequest {
      * @param memory the memory of the VM
      * @param kvmVfio the VM's KVM-VFIO device, which stays when this device is detached
      * @return the attached device, which belongs to the VM; closing the KVM-VFIO device closes it as well
-     * @throws IllegalArgumentException when the two are of different VMs
+     * @throws IllegalArgumentException when the two are of different VMs, or the device is of another kernel
      * @throws HostException when the host is not ready for it; the message says what to do
      * @throws KernelException when the kernel refuses a step; all steps before it were undone
      */
@@ -95,6 +97,7 @@ public final class AttachRequest {
      *
      * @param kvmVfio the VM's KVM-VFIO device, which stays when this device is detached
      * @return the attached device, which belongs to the VM; closing the KVM-VFIO device closes it as well
+     * @throws IllegalArgumentException when the device is of another kernel
      * @throws HostException when the host is not ready for it; the message says what to do
      * @throws KernelException when the kernel refuses a step; all steps before it were undone
      */

@@ -5,6 +5,7 @@ import dev.kvmvfio.dma.DmaMapping;
 import dev.kvmvfio.dma.DmaSpace;
 import dev.kvmvfio.internal.Failures;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.OneKernel;
 import dev.kvmvfio.iommufd.Ioas;
 import dev.kvmvfio.iommufd.Iommufd;
 import dev.kvmvfio.kernel.Handle;
@@ -90,6 +91,7 @@ public final class AttachedDevice extends Handle {
     /** A VM that has no KVM-VFIO device gets one for the time that this device is attached. */
     static AttachedDevice attach(AttachRequest request, Vm vm, Optional<KvmVfioDevice> existing,
             Optional<GuestMemory> memory) {
+        OneKernel.require(vm, vm.fd().kernel(), request.device(), request.device().kernel());
         AttachedDevice attached = Lifecycle.adopt(new AttachedDevice(request.listener(), request.choice()), vm);
         return Lifecycle.complete(attached,
                 self -> self.run(request.device(), existing.orElseGet(() -> self.create(vm)), memory));

@@ -9,6 +9,7 @@ import dev.kvmvfio.dma.DmaAccess;
 import dev.kvmvfio.dma.DmaMapping;
 import dev.kvmvfio.dma.DmaSpace;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.OneKernel;
 import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kernel.HostMemory;
 import dev.kvmvfio.kernel.KernelException;
@@ -68,7 +69,7 @@ public final class GuestMemory extends Handle {
      * @param guestPhysicalAddress where the guest and its devices see the block, in bytes; a multiple of the page size
      * @param memory what backs it; closing it closes the block
      * @return the memory, which belongs to the VM
-     * @throws IllegalArgumentException when the address is not page-aligned
+     * @throws IllegalArgumentException when the address is not page-aligned, or the memory is of another kernel
      * @throws KernelException when the kernel refuses the slot
      */
     public static GuestMemory create(Vm vm, long guestPhysicalAddress, HostMemory memory) {
@@ -146,7 +147,7 @@ public final class GuestMemory extends Handle {
      * @param memory what backs it; closing it closes the block
      * @param flags what is special about its slot; devices may not write to a {@link SlotFlag#READ_ONLY} one
      * @return the block, which belongs to this memory
-     * @throws IllegalArgumentException when the address is not page-aligned
+     * @throws IllegalArgumentException when the address is not page-aligned, or the memory is of another kernel
      * @throws KernelException when the kernel refuses the slot or one of the mappings; nothing of it is left then
      */
     public Block add(long guestPhysicalAddress, HostMemory memory, SlotFlag... flags) {
@@ -176,10 +177,11 @@ public final class GuestMemory extends Handle {
      *
      * @param space an IOAS or a container
      * @return what takes the blocks out of the space when it is closed; it belongs to the space and to this memory
-     * @throws IllegalArgumentException when the space has this memory already
+     * @throws IllegalArgumentException when the space has this memory already, or is of another kernel
      * @throws KernelException when the kernel refuses one of the mappings; nothing is mapped then
      */
     public Handle mapInto(DmaSpace space) {
+        OneKernel.require(vm.fd(), space.fd());
         return whileAdding(() -> {
             if (spaces().stream().anyMatch(attached -> attached.space == space)) {
                 throw new IllegalArgumentException(space + " has this memory already");

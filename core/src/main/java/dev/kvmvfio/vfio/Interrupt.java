@@ -6,6 +6,7 @@ import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.internal.Remedy;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.OneKernel;
 import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.bindings.vfio.vfio_irq_info;
@@ -163,7 +164,7 @@ public final class Interrupt {
      * {@code VFIO_DEVICE_SET_IRQS}: enables the first vectors, each with its eventfd.
      *
      * @param vectors at least one eventfd
-     * @throws IllegalArgumentException when there are more eventfds than vectors, or none
+     * @throws IllegalArgumentException when there are more eventfds than vectors, or none, or one is of another kernel
      * @throws KernelException when the kernel refuses; {@code EINVAL} when another kind is enabled
      * @throws HostException when the host has too few interrupts left for so many vectors
      */
@@ -175,7 +176,7 @@ public final class Interrupt {
      * {@code VFIO_DEVICE_SET_IRQS}: enables the first vectors, each with its eventfd.
      *
      * @param vectors at least one eventfd
-     * @throws IllegalArgumentException when there are more eventfds than vectors, or none
+     * @throws IllegalArgumentException when there are more eventfds than vectors, or none, or one is of another kernel
      * @throws KernelException when the kernel refuses; {@code EINVAL} when another kind is enabled
      * @throws HostException when the host has too few interrupts left for so many vectors
      */
@@ -226,7 +227,7 @@ public final class Interrupt {
      *
      * @param vector 0 to {@link #count} - 1
      * @param eventFd what it shall signal from now on
-     * @throws IllegalArgumentException when there is no such vector
+     * @throws IllegalArgumentException when there is no such vector, or the eventfd is of another kernel
      * @throws KernelException when the kernel refuses
      */
     public void setVector(int vector, EventFd eventFd) {
@@ -315,6 +316,7 @@ public final class Interrupt {
      * is for.
      *
      * @param eventFd the eventfd
+     * @throws IllegalArgumentException when it is of another kernel
      * @throws KernelException when the kernel refuses; {@code EBUSY} when one is set already
      */
     public void unmaskOn(EventFd eventFd) {
@@ -332,6 +334,7 @@ public final class Interrupt {
 
     private int set(int action, int start, List<EventFd> eventFds) {
         check(start, eventFds.size());
+        eventFds.forEach(eventFd -> OneKernel.require(device.fd(), eventFd.fd()));
         return FileDescriptor.lend(eventFds.stream().map(EventFd::fd).toList(),
                 numbers -> setNumbers(action, start, numbers));
     }

@@ -5,6 +5,7 @@ import java.util.Objects;
 import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.OneKernel;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kernel.KernelException;
@@ -50,6 +51,7 @@ public final class KvmVfioDevice extends Handle {
      *
      * @param cdev an open cdev; it is not closed with the registration unless it was bound
      * @return the registration, which belongs to this device
+     * @throws IllegalArgumentException when it is of another kernel
      * @throws IllegalStateException when it is bound already, or registered with another VM
      * @throws KernelException when the kernel refuses; {@code EEXIST} when it was added already, {@code EINVAL} when
      *         the kernel takes groups only
@@ -63,6 +65,7 @@ public final class KvmVfioDevice extends Handle {
      *
      * @param group an open group; it is not closed with the registration
      * @return the registration, which belongs to this device
+     * @throws IllegalArgumentException when it is of another kernel
      * @throws IllegalStateException when one of its devices was opened without KVM, or it is registered with another VM
      * @throws KernelException when the kernel refuses; {@code EEXIST} when it was added already
      */
@@ -71,6 +74,7 @@ public final class KvmVfioDevice extends Handle {
     }
 
     private <R extends Registration<?>> R add(R registration) {
+        OneKernel.require(vm.fd(), registration.file().fd());
         registration.file().checkRegistration(this);
         return Lifecycle.complete(Lifecycle.adopt(registration, this, kvmDevice(), registration.file()),
                 Registration::add);

@@ -1,5 +1,6 @@
 package dev.kvmvfio.vfio;
 
+import dev.kvmvfio.internal.OneKernel;
 import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.iommufd.Iommufd;
 import dev.kvmvfio.kernel.KernelException;
@@ -15,10 +16,12 @@ public final class RegisteredCdev extends Registration<VfioCdev> {
      *
      * @param iommufd where it shall be bound
      * @return the device, which belongs to this registration and to the iommufd; closing it takes the cdev from KVM and closes the cdev
+     * @throws IllegalArgumentException when the iommufd is of another kernel
      * @throws ClosedException when this registration is closed
      * @throws KernelException when the kernel refuses; the message says why
      */
     public BoundGuestDevice bind(Iommufd iommufd) {
+        OneKernel.require(file().fd(), iommufd.fd());
         return BoundGuestDevice.bind(this, iommufd);
     }
 

@@ -4,6 +4,7 @@ import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.kvm_vfio_spapr_tce;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.OneKernel;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.pci.PciAddress;
@@ -36,9 +37,11 @@ public final class RegisteredGroup extends Registration<VfioGroup> {
      * {@code KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE}: lets KVM handle the guest's own IOMMU table. PowerPC only.
      *
      * @param table the file that {@code KVM_CREATE_SPAPR_TCE_64} returned
+     * @throws IllegalArgumentException when it is of another kernel
      * @throws KernelException when the kernel refuses; {@code ENXIO} on every other architecture
      */
     public void setSpaprTce(FileDescriptor table) {
+        OneKernel.require(file().fd(), table);
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment request = kvm_vfio_spapr_tce.allocate(arena);
             int result = file().fd().lend(group -> table.lend(number -> {

@@ -5,6 +5,7 @@ import dev.kvmvfio.bindings.vfio.vfio_device_bind_iommufd;
 import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.internal.DeviceNode;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.OneKernel;
 import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.iommufd.Iommufd;
 import dev.kvmvfio.kernel.DeviceNumber;
@@ -92,9 +93,11 @@ public final class VfioCdev extends VfioFile {
      *
      * @param iommufd where it shall be bound
      * @return the device, which belongs to this file and to the iommufd
+     * @throws IllegalArgumentException when the iommufd is of another kernel
      * @throws KernelException when the kernel refuses; the message says why
      */
     public BoundDevice bindWithoutKvm(Iommufd iommufd) {
+        OneKernel.require(fd(), iommufd.fd());
         return BoundDevice.bind(this, iommufd);
     }
 

@@ -14,6 +14,7 @@ import dev.kvmvfio.dma.DmaSpace;
 import dev.kvmvfio.dma.IovaRange;
 import dev.kvmvfio.internal.DeviceNode;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.OneKernel;
 import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
@@ -147,10 +148,12 @@ public final class VfioContainer extends DmaSpace {
      * memory.
      *
      * @param group a group that is in no container yet
+     * @throws IllegalArgumentException when it is of another kernel
      * @throws KernelException when the kernel refuses; the message says why
      * @throws HostException when the group is not viable
      */
     public void add(VfioGroup group) {
+        OneKernel.require(fd, group.fd());
         Membership member = Lifecycle.make(new Membership(this, group), () -> setContainer(group), this, group);
         Lifecycle.complete(member, _ -> Lifecycle.lease(this, () -> {
             requireIommu(group);

@@ -254,4 +254,18 @@ class FileDescriptorTest {
             }
         }
     }
+
+    @Test
+    void filesOfTwoKernelsAreNotLentTogether() {
+        try (FileDescriptor one = eventFd(LINUX);
+                FileDescriptor same = eventFd(ObservedKernel.observe(LINUX, _ -> {
+                }));
+                FileDescriptor other = eventFd(watched())) {
+            assertThat(FileDescriptor.lend(List.of(one, same), numbers -> numbers[1])).isEqualTo(same.number());
+            assertThatThrownBy(() -> FileDescriptor.lend(List.of(one, other), _ -> 0))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessage(other + " is of another kernel than " + one);
+            assertThat(other.isInUse() || one.isInUse()).isFalse();
+        }
+    }
 }

@@ -13,6 +13,8 @@ import dev.kvmvfio.kernel.HostMemory;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kernel.KvmVfioException;
+import dev.kvmvfio.kernel.ObservedKernel;
+import dev.kvmvfio.kernel.SystemCall;
 import dev.kvmvfio.kvm.Kvm;
 import dev.kvmvfio.kvm.Vm;
 import dev.kvmvfio.mock.MockHost;
@@ -30,10 +32,10 @@ import dev.kvmvfio.vfio.VfioContainer;
 import dev.kvmvfio.vfio.VfioGroup;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.reflect.Proxy;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.function.Function;
+import java.util.function.LongSupplier;
 import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
 import org.assertj.core.api.AbstractThrowableAssert;
@@ -241,10 +243,12 @@ class VfioBadInputTest {
     @Test
     void theNodeIsOfAnotherDevice() {
         start(host());
-        kernel = (Kernel) Proxy.newProxyInstance(Kernel.class.getClassLoader(), new Class<?>[]{Kernel.class},
-                (_, method, arguments) -> method.getName().equals("deviceNumber")
-                        ? (long) method.invoke(mock, arguments) + 3
-                        : method.invoke(mock, arguments));
+        kernel = new ObservedKernel(mock) {
+            @Override
+            protected long call(SystemCall call, LongSupplier made) {
+                return made.getAsLong() + (call.operation().equals("stat") ? 3 : 0);
+            }
+        };
         assertRefused(VfioInterface.CDEV).isInstanceOf(HostException.class)
                 .hasMessageContaining(
                         "/dev/vfio/devices/vfio0 is the node 511:3, but " + DEVICE + " has the cdev 511:0")
