@@ -31,8 +31,8 @@ public interface Kernel {
      * The running Linux.
      *
      * @return the one instance, which keeps no state and needs no closing
-     * @throws UnsupportedOperationException on another operating system, or on a processor that is not 64-bit
-     *         little-endian
+     * @throws UnsupportedOperationException on another operating system, or on another processor than x86-64, aarch64,
+     *         riscv64 and loongarch64
      * @throws IllegalCallerException when the Java runtime denies native access to this library; the message has the
      *         option that grants it
      */

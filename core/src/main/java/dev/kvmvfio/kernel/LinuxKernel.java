@@ -20,7 +20,6 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.lang.ref.Reference;
-import java.nio.ByteOrder;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.AccessMode;
 import java.nio.file.DirectoryIteratorException;
@@ -59,11 +58,18 @@ final class LinuxKernel implements Kernel {
         return INSTANCE;
     }
 
+    /** Those whose ioctl numbers and structs the tier abi compares with the kernel's headers, by the JDK's names. */
+    private static final List<String> ARCHITECTURES = List.of("amd64", "aarch64", "riscv64", "loongarch64");
+
     private static void requireLinux() {
-        String os = System.getProperty("os.name");
-        if (!os.equals("Linux") || ADDRESS.byteSize() != 8 || ByteOrder.nativeOrder() != ByteOrder.LITTLE_ENDIAN) {
-            throw new UnsupportedOperationException("KVM and VFIO need Linux on a 64-bit little-endian processor; "
-                    + "this is " + os + " on " + System.getProperty("os.arch")
+        requireLinux(System.getProperty("os.name"), System.getProperty("os.arch"));
+    }
+
+    /** Elsewhere the same ioctl has another number, as on powerpc and mips, or a struct another layout. */
+    static void requireLinux(String os, String architecture) {
+        if (!os.equals("Linux") || !ARCHITECTURES.contains(architecture)) {
+            throw new UnsupportedOperationException("This library knows the ioctls of Linux on "
+                    + String.join(", ", ARCHITECTURES) + "; this is " + os + " on " + architecture
                     + ". Tests can use dev.kvmvfio.mock.MockKernel here");
         }
     }
@@ -557,7 +563,7 @@ final class LinuxKernel implements Kernel {
         }
     }
 
-    /** What glibc before 2.30, or musl, has no function for. */
+    /** What glibc before 2.30, or musl, has no function for. All but x86-64 have the numbers of aarch64. */
     private static final class SystemCallNumber {
         static final long GETTID = IS_X86_64 ? system_x86_64_h.__NR_gettid() : system_aarch64_h.__NR_gettid();
         static final long TGKILL = IS_X86_64 ? system_x86_64_h.__NR_tgkill() : system_aarch64_h.__NR_tgkill();

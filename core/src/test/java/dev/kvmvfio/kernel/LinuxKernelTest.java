@@ -1,6 +1,8 @@
 package dev.kvmvfio.kernel;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatCode;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvmvfio.bindings.system.statx;
 import dev.kvmvfio.bindings.system.system_h;
@@ -19,6 +21,9 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The calls that the running Linux has and an older kernel behind the seam may lack: a result of each, and an errno. */
 @Timeout(60)
@@ -225,5 +230,21 @@ class LinuxKernelTest {
         assertThat(errno(LINUX.interrupt(LINUX.threadId(), SIGKILL))).isEqualTo(Errno.EINVAL);
         assertThat(errno(LINUX.interrupt(LINUX.threadId(), 0))).isEqualTo(Errno.EINVAL);
         assertThat(errno(LINUX.interrupt(NO_FILE * 8, FREE_SIGNAL))).isEqualTo(Errno.ESRCH);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"amd64", "aarch64", "riscv64", "loongarch64"})
+    void isThereWhereTheNumbersWereProved(String architecture) {
+        assertThatCode(() -> LinuxKernel.requireLinux("Linux", architecture)).doesNotThrowAnyException();
+    }
+
+    @ParameterizedTest
+    @CsvSource({"Linux, ppc64le", "Linux, mips64el", "Linux, s390x", "Linux, arm", "Linux, x86", "Linux, riscv32",
+        "Mac OS X, aarch64", "Windows 11, amd64"})
+    void isNowhereElse(String os, String architecture) {
+        assertThatThrownBy(() -> LinuxKernel.requireLinux(os, architecture))
+                .isInstanceOf(UnsupportedOperationException.class)
+                .hasMessageContaining("Linux on amd64, aarch64, riscv64, loongarch64")
+                .hasMessageContaining(os + " on " + architecture);
     }
 }

@@ -12,6 +12,7 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
@@ -35,6 +36,10 @@ class AbiTest {
             CExpression.memberSize("struct kvm_nested_state", "hdr.svm"), CExpression.constant("KVM_DEV_TYPE_MAX"),
             CExpression.constant("KVM_SEV_NR_MAX"), CExpression.constant("VFIO_AP_NUM_IRQS"),
             CExpression.offset("struct statx", "__spare3"), CExpression.memberSize("struct statx", "__spare3"));
+
+    private static final List<CExpression> ONLY_OF_SOME_ARCHITECTURES = Stream
+            .of("KVM_CAP_VCPU_EVENTS", "KVM_GET_VCPU_EVENTS", "KVM_SET_VCPU_EVENTS").map(CExpression::constant)
+            .toList();
 
     private static final Pattern ROW = Pattern.compile("^\\| ([A-Z]\\w+) \\|", Pattern.MULTILINE);
 
@@ -63,6 +68,31 @@ class AbiTest {
         assertThat(different).as("different").isSubsetOf(GROWN_SINCE_6_12);
     }
 
+    /** There are no bindings of their own, so what is the same everywhere must be the same there too. */
+    @ParameterizedTest
+    @ValueSource(strings = {"riscv64", "loongarch64"})
+    void otherArchitecturesHaveTheSameInCommon(String architecture) throws Exception {
+        var comparison = compare("trixie-backports", architecture, Set.of("dev.kvmvfio.bindings.kvm",
+                "dev.kvmvfio.bindings.vfio", "dev.kvmvfio.bindings.iommufd", "dev.kvmvfio.bindings.system"));
+        assertThat(comparison.different()).as("different").isEmpty();
+        assertThat(comparison.onlyInJava()).as("not in the headers").isSubsetOf(ONLY_OF_SOME_ARCHITECTURES);
+        assertThat(comparison.compared()).as("ioctls, exits and flags").hasSizeGreaterThan(2000);
+        assertThat(compare("trixie-backports", architecture, Set.of("dev.kvmvfio.bindings.system.aarch64")).different())
+                .as("system calls").isEmpty();
+    }
+
+    /** {@code struct kvm_run} as far as an exit is read that all have in common. */
+    @ParameterizedTest
+    @ValueSource(strings = {"aarch64", "riscv64", "loongarch64"})
+    void anExitIsWhereItIsOnX86(String architecture) throws Exception {
+        var common = Stream.of("immediate_exit", "exit_reason", "mmio.phys_addr", "mmio.data", "mmio.len",
+                "mmio.is_write", "fail_entry.hardware_entry_failure_reason", "system_event.type", "internal.suberror")
+                .map(member -> CExpression.offset("struct kvm_run", member)).toList();
+        var java = JavaAbi.of(Set.of("dev.kvmvfio.bindings.kvm.x86_64"));
+        assertThat(new Headers("trixie-backports", architecture, work).evaluate(common)).isEqualTo(
+                common.stream().collect(Collectors.toMap(member -> member, member -> java.get(member).longValue())));
+    }
+
     /** Those that the bindings leave out, too. */
     @ParameterizedTest
     @ValueSource(strings = {"kvm", "vfio", "iommufd"})
@@ -76,10 +106,15 @@ class AbiTest {
     }
 
     private Comparison compare(String suite, String architecture) throws Exception {
+        return compare(suite, architecture,
+                Set.of("dev.kvmvfio.bindings.kvm", "dev.kvmvfio.bindings.kvm." + architecture,
+                        "dev.kvmvfio.bindings.vfio", "dev.kvmvfio.bindings.iommufd", "dev.kvmvfio.bindings.system",
+                        "dev.kvmvfio.bindings.system." + architecture));
+    }
+
+    private Comparison compare(String suite, String architecture, Set<String> packages) throws Exception {
         var headers = new Headers(suite, architecture, work);
-        var java = JavaAbi.of(Set.of("dev.kvmvfio.bindings.kvm", "dev.kvmvfio.bindings.kvm." + architecture,
-                "dev.kvmvfio.bindings.vfio", "dev.kvmvfio.bindings.iommufd", "dev.kvmvfio.bindings.system",
-                "dev.kvmvfio.bindings.system." + architecture));
+        var java = JavaAbi.of(packages);
         var declared = headers.declared();
         var asked = new TreeSet<>(java.keySet());
         asked.addAll(declared);

@@ -91,9 +91,11 @@ final class Headers {
      * A function that leaves the value in gcc's assembly: for a foreign architecture there is nothing to run. A function
      * for each, because gcc reports an unknown name once per function; halves, because x86-64 has no 64-bit operands.
      */
-    private static String query(int number, CExpression expression) {
-        return "void f%1$d(void) { __asm__(\"->%1$d %%c0 %%c1\" :: \"i\" ((%2$s) >> 32), \"i\" ((int) (%2$s))); }"
-                .formatted(number, "(long long) (" + expression + ")");
+    private String query(int number, CExpression expression) {
+        // A constant without a sign such as $ is another operand on riscv64, which has no such sign.
+        String constant = target.startsWith("riscv64") ? "%" : "%c";
+        return "void f%1$d(void) { __asm__(\"->%1$d %3$s0 %3$s1\" :: \"i\" ((%2$s) >> 32), \"i\" ((int) (%2$s))); }"
+                .formatted(number, "(long long) (" + expression + ")", constant);
     }
 
     private void write(Stream<String> lines) throws IOException {
@@ -112,11 +114,14 @@ final class Headers {
 
     /** Debian names a compiler by its version if the package that chooses the version is not installed. */
     private static String compiler(String target) {
-        var names = Stream.of("-gcc", "-gcc-14", "-gcc-12").map(target::concat).toList();
+        // Debian 12 has no gcc for loongarch64. That for aarch64 lays its headers out alike: both have pointers and longs
+        // of 64 bits, and align each integer to its own size.
+        String of = target.equals("loongarch64-linux-gnu") ? "aarch64-linux-gnu" : target;
+        var names = Stream.of("-gcc", "-gcc-14", "-gcc-12").map(of::concat).toList();
         return Arrays.stream(System.getenv("PATH").split(":")).map(Path::of)
                 .flatMap(folder -> names.stream().map(folder::resolve)).filter(Files::isExecutable).findFirst()
                 .map(Path::toString).orElseThrow(() -> new AssertionError(
-                        "none of " + names + " is on the PATH: apt-get install gcc-" + target.replace('_', '-')));
+                        "none of " + names + " is on the PATH: apt-get install gcc-" + of.replace('_', '-')));
     }
 
     private Result run(String... command) throws IOException, InterruptedException {
