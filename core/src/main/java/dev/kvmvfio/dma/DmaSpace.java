@@ -1,20 +1,20 @@
 package dev.kvmvfio.dma;
 
-import dev.kvmvfio.kernel.HostException;
-import dev.kvmvfio.kernel.ClosedException;
-import java.util.function.LongSupplier;
-import dev.kvmvfio.internal.Remedy;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.OneKernel;
 import dev.kvmvfio.internal.PageAlignment;
+import dev.kvmvfio.internal.Remedy;
 import dev.kvmvfio.iommufd.Ioas;
+import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.Handle;
+import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kernel.MappedMemory;
 import dev.kvmvfio.vfio.VfioContainer;
 import java.util.List;
+import java.util.function.LongSupplier;
 import java.util.stream.Collectors;
 
 /**

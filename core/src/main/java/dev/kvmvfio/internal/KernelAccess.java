@@ -40,6 +40,9 @@ public abstract class KernelAccess {
     /** Calls a handle's hook. */
     protected abstract void release(Handle handle);
 
+    /** Whether the kernel has a file's number back: the last call that used it may give it back after the close. */
+    public abstract boolean isGivenBack(FileDescriptor fd);
+
     /** Whether a call that uses a file's number runs now; after the close there is at most what was running. */
     public abstract boolean isInUse(FileDescriptor fd);
 

@@ -1,14 +1,13 @@
 package dev.kvmvfio.internal;
 
-import java.util.Deque;
-import java.util.ArrayDeque;
-import java.util.stream.Stream;
 import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kernel.KvmVfioException;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.SequencedSet;
@@ -16,6 +15,7 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -1,8 +1,5 @@
 package dev.kvmvfio.iommufd;
 
-import dev.kvmvfio.kernel.Handle;
-import dev.kvmvfio.internal.Lifecycle;
-import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.iommufd.iommu_ioas_iova_ranges;
 import dev.kvmvfio.bindings.iommufd.iommu_ioas_map;
 import dev.kvmvfio.bindings.iommufd.iommu_ioas_unmap;
@@ -12,9 +9,12 @@ import dev.kvmvfio.dma.DmaAccess;
 import dev.kvmvfio.dma.DmaMapping;
 import dev.kvmvfio.dma.DmaSpace;
 import dev.kvmvfio.dma.IovaRange;
+import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
+import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kernel.MappedMemory;

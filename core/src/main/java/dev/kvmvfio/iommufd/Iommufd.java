@@ -1,11 +1,11 @@
 package dev.kvmvfio.iommufd;
 
-import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.iommufd.iommu_destroy;
 import dev.kvmvfio.bindings.iommufd.iommu_ioas_alloc;
 import dev.kvmvfio.bindings.iommufd.iommufd_h;
 import dev.kvmvfio.internal.DeviceNode;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;

@@ -1,8 +1,8 @@
 package dev.kvmvfio.kernel;
 
+import dev.kvmvfio.bindings.system.system_h;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.Rank;
-import dev.kvmvfio.bindings.system.system_h;
 import dev.kvmvfio.internal.Scratch;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

@@ -35,6 +35,7 @@ public final class FileDescriptor implements AutoCloseable {
     private final String name;
     private final @Nullable FileDescriptor maker;
     private volatile int users;
+    private volatile boolean givenBack;
 
     private FileDescriptor(Kernel kernel, int number, FileKind kind, String name, @Nullable FileDescriptor maker) {
         if (number < 0) {
@@ -129,6 +130,11 @@ public final class FileDescriptor implements AutoCloseable {
      */
     public boolean isOpen() {
         return users >= 0;
+    }
+
+    /** Whether the kernel has the number back: the last call that used it may give it back after the close. */
+    boolean isGivenBack() {
+        return givenBack;
     }
 
     /** Whether a call that uses this number runs now; after the close there is at most what was running. */
@@ -402,12 +408,20 @@ public final class FileDescriptor implements AutoCloseable {
     private void release() {
         try {
             if ((int) USERS.getAndAdd(this, -1) == CLOSED + 1) {
-                kernel.close(number);
+                giveBack();
             }
         } finally {
             if (callsBack) {
                 Lifecycle.leaveCall();
             }
+        }
+    }
+
+    private void giveBack() {
+        try {
+            kernel.close(number);
+        } finally {
+            givenBack = true;
         }
     }
 
@@ -418,9 +432,9 @@ public final class FileDescriptor implements AutoCloseable {
             return;
         }
         if (callsBack) {
-            Lifecycle.callBack(() -> kernel.close(number));
+            Lifecycle.callBack(this::giveBack);
         } else {
-            kernel.close(number);
+            giveBack();
         }
     }
 

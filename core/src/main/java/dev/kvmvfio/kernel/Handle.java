@@ -1,8 +1,8 @@
 package dev.kvmvfio.kernel;
 
-import java.util.List;
 import dev.kvmvfio.internal.KernelAccess;
 import dev.kvmvfio.internal.Lifecycle;
+import java.util.List;
 
 /**
  * Something of the kernel that a program owns and gives back with {@link #close()}. Handles form a net: a handle belongs
@@ -51,6 +51,11 @@ public abstract class Handle implements AutoCloseable {
             @Override
             protected void release(Handle handle) {
                 handle.release();
+            }
+
+            @Override
+            public boolean isGivenBack(FileDescriptor fd) {
+                return fd.isGivenBack();
             }
 
             @Override

@@ -1,7 +1,7 @@
 package dev.kvmvfio.kernel;
 
-import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.bindings.system.system_h;
+import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.PageAlignment;
 import org.jspecify.annotations.Nullable;
 

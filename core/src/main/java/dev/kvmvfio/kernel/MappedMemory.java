@@ -1,7 +1,7 @@
 package dev.kvmvfio.kernel;
 
-import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.internal.PageAlignment;
+import dev.kvmvfio.internal.Rank;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 

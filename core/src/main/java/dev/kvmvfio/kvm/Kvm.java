@@ -1,10 +1,10 @@
 package dev.kvmvfio.kvm;
 
-import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.internal.ArchitectureAccess;
 import dev.kvmvfio.internal.DeviceNode;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.FileHandle;

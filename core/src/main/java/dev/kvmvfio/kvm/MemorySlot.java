@@ -1,10 +1,10 @@
 package dev.kvmvfio.kvm;
 
-import dev.kvmvfio.kernel.ClosedException;
-import dev.kvmvfio.internal.Lifecycle;
-import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.kvm.kvm_dirty_log;
 import dev.kvmvfio.bindings.kvm.kvm_h;
+import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Rank;
+import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.Handle;

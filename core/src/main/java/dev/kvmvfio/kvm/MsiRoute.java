@@ -1,7 +1,7 @@
 package dev.kvmvfio.kvm;
 
-import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.internal.Rank;
+import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.kernel.Handle;
 
 /**

@@ -1,8 +1,5 @@
 package dev.kvmvfio.kvm;
 
-import dev.kvmvfio.internal.Remedy;
-import dev.kvmvfio.kernel.ClosedException;
-import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.kvm_mp_state;
 import dev.kvmvfio.bindings.kvm.kvm_one_reg;
@@ -12,8 +9,11 @@ import dev.kvmvfio.internal.FlightRecorder;
 import dev.kvmvfio.internal.KernelAccess;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.NativeMemory;
+import dev.kvmvfio.internal.Rank;
+import dev.kvmvfio.internal.Remedy;
 import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.internal.VcpuAccess;
+import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.GuestException;
@@ -226,7 +226,7 @@ public final class Vcpu extends KvmFile {
     @Override
     protected boolean quiesce() {
         stop();
-        return !KernelAccess.get().isInUse(fd());
+        return KernelAccess.get().isGivenBack(fd());
     }
 
     void stop() {

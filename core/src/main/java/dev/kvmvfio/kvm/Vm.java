@@ -1,12 +1,12 @@
 package dev.kvmvfio.kvm;
 
-import dev.kvmvfio.internal.Failures;
-import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.kvm.kvm_create_device;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.internal.ArchitectureAccess;
+import dev.kvmvfio.internal.Failures;
 import dev.kvmvfio.internal.KernelAccess;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.internal.VmAccess;
 import dev.kvmvfio.kernel.Errno;

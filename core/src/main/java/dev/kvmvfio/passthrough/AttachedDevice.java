@@ -1,11 +1,11 @@
 package dev.kvmvfio.passthrough;
 
-import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.dma.DmaMapping;
 import dev.kvmvfio.dma.DmaSpace;
 import dev.kvmvfio.internal.Failures;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.OneKernel;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.iommufd.Ioas;
 import dev.kvmvfio.iommufd.Iommufd;
 import dev.kvmvfio.kernel.Handle;

@@ -1,15 +1,12 @@
 package dev.kvmvfio.passthrough;
 
-import dev.kvmvfio.kernel.ClosedException;
-import org.jspecify.annotations.Nullable;
-import java.util.Objects;
-import java.util.function.Supplier;
-import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.dma.DmaAccess;
 import dev.kvmvfio.dma.DmaMapping;
 import dev.kvmvfio.dma.DmaSpace;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.OneKernel;
+import dev.kvmvfio.internal.Rank;
+import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kernel.HostMemory;
 import dev.kvmvfio.kernel.KernelException;
@@ -17,7 +14,10 @@ import dev.kvmvfio.kvm.MemorySlot;
 import dev.kvmvfio.kvm.SlotFlag;
 import dev.kvmvfio.kvm.Vm;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A guest's memory: blocks that the guest sees through memory slots, and that every attached device sees at an IOVA

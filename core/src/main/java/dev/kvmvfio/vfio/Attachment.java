@@ -1,7 +1,7 @@
 package dev.kvmvfio.vfio;
 
-import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.iommufd.Ioas;
 import dev.kvmvfio.kernel.Handle;
 

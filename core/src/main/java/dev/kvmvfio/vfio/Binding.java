@@ -1,11 +1,10 @@
 package dev.kvmvfio.vfio;
 
-import dev.kvmvfio.internal.Remedy;
-import java.util.Optional;
 import dev.kvmvfio.bindings.vfio.vfio_device_attach_iommufd_pt;
 import dev.kvmvfio.bindings.vfio.vfio_device_detach_iommufd_pt;
 import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Remedy;
 import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.iommufd.Ioas;
 import dev.kvmvfio.iommufd.Iommufd;
@@ -13,6 +12,7 @@ import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.KernelException;
 import java.lang.foreign.MemorySegment;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /** A device's binding to an iommufd, and its attachment there: what the two types of bound devices share. */

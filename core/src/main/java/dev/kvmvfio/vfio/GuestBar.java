@@ -1,10 +1,9 @@
 package dev.kvmvfio.vfio;
 
-import java.util.function.Consumer;
-import dev.kvmvfio.kernel.ClosedException;
-import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.internal.Failures;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Rank;
+import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
@@ -15,6 +14,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalLong;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**

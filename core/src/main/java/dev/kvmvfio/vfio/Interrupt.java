@@ -1,19 +1,17 @@
 package dev.kvmvfio.vfio;
 
-import java.util.Objects;
-import java.util.function.Supplier;
-import dev.kvmvfio.kernel.FileDescriptor;
-import dev.kvmvfio.kernel.Handle;
-import dev.kvmvfio.internal.Remedy;
-import dev.kvmvfio.internal.Lifecycle;
-import dev.kvmvfio.internal.OneKernel;
-import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.bindings.vfio.vfio_irq_info;
 import dev.kvmvfio.bindings.vfio.vfio_irq_set;
+import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.OneKernel;
+import dev.kvmvfio.internal.Rank;
+import dev.kvmvfio.internal.Remedy;
 import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.EventFd;
+import dev.kvmvfio.kernel.FileDescriptor;
+import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.KernelException;
@@ -22,6 +20,8 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -1,11 +1,11 @@
 package dev.kvmvfio.vfio;
 
-import java.util.List;
-import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.kernel.EventFd;
 import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kvm.Vm;
+import java.util.List;
 
 /**
  * A device's INTx as a line of the guest. The device raises it, VFIO masks it and signals an eventfd, KVM interrupts the

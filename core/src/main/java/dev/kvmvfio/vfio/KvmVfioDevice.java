@@ -1,11 +1,9 @@
 package dev.kvmvfio.vfio;
 
-import org.jspecify.annotations.Nullable;
-import java.util.Objects;
-import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.OneKernel;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kernel.KernelException;
@@ -15,6 +13,8 @@ import dev.kvmvfio.kvm.Vm;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * KVM's device of type {@code KVM_DEV_TYPE_VFIO}, through which a VM learns of the VFIO devices it is given. A VM has

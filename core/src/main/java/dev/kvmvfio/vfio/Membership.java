@@ -1,8 +1,8 @@
 package dev.kvmvfio.vfio;
 
-import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kernel.Ioctl;

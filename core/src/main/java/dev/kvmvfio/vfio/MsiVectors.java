@@ -1,10 +1,9 @@
 package dev.kvmvfio.vfio;
 
-import dev.kvmvfio.kernel.ClosedException;
-import java.util.function.Consumer;
-import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.system.system_h;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Rank;
+import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.kernel.EventFd;
 import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kernel.HostException;
@@ -14,6 +13,7 @@ import dev.kvmvfio.kvm.MsiRoute;
 import dev.kvmvfio.kvm.Vm;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -1,8 +1,8 @@
 package dev.kvmvfio.vfio;
 
 import dev.kvmvfio.internal.OneKernel;
-import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.iommufd.Iommufd;
+import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.kernel.KernelException;
 
 /** A cdev that KVM knows of, and that can therefore be bound. */

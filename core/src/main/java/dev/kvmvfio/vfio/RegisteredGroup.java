@@ -1,10 +1,10 @@
 package dev.kvmvfio.vfio;
 
-import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.kvm_vfio_spapr_tce;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.OneKernel;
+import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.pci.PciAddress;

@@ -1,9 +1,9 @@
 package dev.kvmvfio.vfio;
 
-import java.util.List;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.kernel.Handle;
+import java.util.List;
 
 /**
  * A VFIO file that KVM knows of. Only through a registration is a device opened for a VM, so a program that opens the

@@ -1,11 +1,11 @@
 package dev.kvmvfio.vfio;
 
-import dev.kvmvfio.internal.Remedy;
 import dev.kvmvfio.bindings.vfio.vfio_device_bind_iommufd;
 import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.internal.DeviceNode;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.OneKernel;
+import dev.kvmvfio.internal.Remedy;
 import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.iommufd.Iommufd;
 import dev.kvmvfio.kernel.DeviceNumber;

@@ -1,8 +1,5 @@
 package dev.kvmvfio.vfio;
 
-import dev.kvmvfio.pci.IommuGroup;
-import dev.kvmvfio.kernel.Handle;
-import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.bindings.vfio.vfio_iommu_type1_dma_map;
 import dev.kvmvfio.bindings.vfio.vfio_iommu_type1_dma_unmap;
@@ -15,13 +12,16 @@ import dev.kvmvfio.dma.IovaRange;
 import dev.kvmvfio.internal.DeviceNode;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.OneKernel;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
+import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
+import dev.kvmvfio.pci.IommuGroup;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

@@ -1,10 +1,10 @@
 package dev.kvmvfio.vfio;
 
-import dev.kvmvfio.internal.KernelAccess;
-import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.bindings.vfio.vfio_device_info;
 import dev.kvmvfio.bindings.vfio.vfio_h;
+import dev.kvmvfio.internal.KernelAccess;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
@@ -228,7 +228,7 @@ public sealed class VfioDevice extends Handle permits BoundDevice, GuestDevice {
             return false;
         }
         fd.close();
-        return !KernelAccess.get().isInUse(fd);
+        return KernelAccess.get().isGivenBack(fd);
     }
 
     /** A VM that knows of the device may have to forget it while the file is open; false when it has not yet. */

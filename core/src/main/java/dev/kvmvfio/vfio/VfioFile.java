@@ -1,7 +1,7 @@
 package dev.kvmvfio.vfio;
 
-import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.FileHandle;
 

@@ -1,10 +1,10 @@
 package dev.kvmvfio.vfio;
 
-import dev.kvmvfio.internal.Remedy;
 import dev.kvmvfio.bindings.vfio.vfio_group_status;
 import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.internal.DeviceNode;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Remedy;
 import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;

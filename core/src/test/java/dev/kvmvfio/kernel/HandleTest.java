@@ -1,10 +1,10 @@
 package dev.kvmvfio.kernel;
 
-import dev.kvmvfio.internal.Lifecycle;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowable;
 
+import dev.kvmvfio.internal.Lifecycle;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;

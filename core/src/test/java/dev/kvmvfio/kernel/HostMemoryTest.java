@@ -1,11 +1,11 @@
 package dev.kvmvfio.kernel;
 
-import dev.kvmvfio.internal.Lifecycle;
-import dev.kvmvfio.internal.Rank;
-import dev.kvmvfio.internal.Scratch;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Rank;
+import dev.kvmvfio.internal.Scratch;
 import java.io.File;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;

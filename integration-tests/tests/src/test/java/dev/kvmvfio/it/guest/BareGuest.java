@@ -2,9 +2,9 @@ package dev.kvmvfio.it.guest;
 
 import static dev.kvmvfio.it.kvm.Assembler.Register.*;
 
+import dev.kvmvfio.it.kvm.Assembler;
 import dev.kvmvfio.it.kvm.Assembler.Label;
 import dev.kvmvfio.it.kvm.Assembler.Register;
-import dev.kvmvfio.it.kvm.Assembler;
 import dev.kvmvfio.vmm.LongMode;
 import dev.kvmvfio.vmm.Machine;
 import java.lang.foreign.MemorySegment;

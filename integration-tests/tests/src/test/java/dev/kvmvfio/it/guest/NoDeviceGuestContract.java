@@ -4,8 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvmvfio.it.guest.GuestReports.Report;
-import dev.kvmvfio.it.kvm.Assembler.Register;
 import dev.kvmvfio.it.kvm.Assembler;
+import dev.kvmvfio.it.kvm.Assembler.Register;
 import dev.kvmvfio.it.kvm.HeldFiles;
 import dev.kvmvfio.kernel.EventFd;
 import dev.kvmvfio.kernel.GuestException;

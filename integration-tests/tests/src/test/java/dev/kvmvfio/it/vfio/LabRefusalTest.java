@@ -3,9 +3,9 @@ package dev.kvmvfio.it.vfio;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.kvmvfio.dma.DmaMapping;
 import dev.kvmvfio.dma.DmaSpace;
 import dev.kvmvfio.it.kvm.HeldFiles;
-import dev.kvmvfio.dma.DmaMapping;
 import dev.kvmvfio.it.lab.LabMachine;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.HostException;

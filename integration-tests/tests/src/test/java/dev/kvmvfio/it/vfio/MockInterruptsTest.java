@@ -1,5 +1,8 @@
 package dev.kvmvfio.it.vfio;
 
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.it.kvm.WatchedKernel;
@@ -38,8 +41,6 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
-import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** Interrupts from a device to its guest, with the device's own side and the guest's played by the test. */
 @Tag("mock")

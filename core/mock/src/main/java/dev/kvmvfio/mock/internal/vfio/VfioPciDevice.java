@@ -2,8 +2,8 @@ package dev.kvmvfio.mock.internal.vfio;
 
 import static dev.kvmvfio.kernel.Errno.EINVAL;
 
-import dev.kvmvfio.mock.internal.iommufd.IommufdPciDevice;
 import dev.kvmvfio.mock.internal.iommufd.IommufdFile;
+import dev.kvmvfio.mock.internal.iommufd.IommufdPciDevice;
 import dev.kvmvfio.mock.internal.kvm.VirtualMachine;
 import dev.kvmvfio.mock.internal.pci.PciClient;
 import dev.kvmvfio.mock.internal.pci.PciFunction;
