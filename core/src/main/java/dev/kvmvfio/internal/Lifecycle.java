@@ -269,17 +269,26 @@ public final class Lifecycle {
 
     /** A call begins into a kernel that may call back: until it ends, nothing that this thread does waits. */
     public static void enterCall() {
-        Turn.enterCall(Turn.current());
+        @Nullable
+        Object[] turn = Turn.current();
         Scratch.enter();
+        // Last, and with less stack than what came before: after an Error this thread is in no call.
+        Turn.enterCall(turn);
     }
 
-    /** The call has returned, and the thread does what it could not do within it. */
+    /**
+     * The call has returned, and the thread does what it could not do within it. What it calls then has memory above the
+     * arguments of the call that has returned, which hold its answer.
+     */
     public static void leaveCall() {
-        Scratch.leave();
         @Nullable
         Object[] turn = Turn.current();
         Turn.leaveCall(turn);
-        drain(turn);
+        try {
+            drain(turn);
+        } finally {
+            Scratch.leave();
+        }
     }
 
     /** Runs a callback of the program: until it ends, nothing that this thread does waits. */

@@ -2,6 +2,7 @@ package dev.kvmvfio.kernel;
 
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.system.system_h;
+import dev.kvmvfio.internal.Failures;
 import dev.kvmvfio.internal.FlightRecorder;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.NativeMemory;
@@ -401,7 +402,15 @@ public final class FileDescriptor implements AutoCloseable {
             }
         } while (!USERS.weakCompareAndSet(this, before, before + 1));
         if (callsBack) {
-            Lifecycle.enterCall();
+            try {
+                Lifecycle.enterCall();
+            } catch (Throwable failure) {
+                // A count that stays up would keep a close waiting for ever. There is stack for what was called above.
+                if ((int) USERS.getAndAdd(this, -1) == CLOSED + 1) {
+                    new Failures(failure).attempt(this::giveBack);
+                }
+                throw failure;
+            }
         }
     }
 

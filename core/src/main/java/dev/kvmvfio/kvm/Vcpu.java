@@ -205,7 +205,11 @@ public final class Vcpu extends KvmFile {
      */
     public void kick() {
         kicked = true;
-        BYTE.setVolatile(shared.segment(), IMMEDIATE_EXIT, (byte) 1);
+        try {
+            BYTE.setVolatile(shared.segment(), IMMEDIATE_EXIT, (byte) 1);
+        } catch (IllegalStateException gone) {
+            throw new ClosedException(this);
+        }
         interrupt();
     }
 

@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.OptionalLong;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -48,6 +49,10 @@ public final class GuestBar extends Handle {
     private volatile @Nullable Placement placement;
 
     private record Placement(long address, List<MemorySlot> slots) {
+        /** With slots that are on their way out. */
+        Placement with(List<MemorySlot> others) {
+            return new Placement(address, Stream.concat(slots.stream(), others.stream()).toList());
+        }
     }
 
     private GuestBar(Vm vm, Region region) {
@@ -116,8 +121,10 @@ public final class GuestBar extends Handle {
         }
         move(old -> {
             if (old == null || old.address() != guestPhysicalAddress) {
-                placement = new Placement(guestPhysicalAddress, slotsAt(guestPhysicalAddress));
+                Placement moved = new Placement(guestPhysicalAddress, slotsAt(guestPhysicalAddress));
+                placement = old == null ? moved : moved.with(old.slots());
                 remove(old);
+                placement = moved;
             }
         });
     }
@@ -126,12 +133,21 @@ public final class GuestBar extends Handle {
         Lifecycle.lease(this, () -> {
             moving.lock();
             try {
+                removeRefused();
                 change.accept(placement);
             } finally {
                 moving.unlock();
             }
             return this;
         });
+    }
+
+    /** What the kernel refused to remove before is tried again first. */
+    private void removeRefused() {
+        Placement now = placement;
+        if (now != null) {
+            Lifecycle.closeAll(now.slots().reversed().stream().filter(slot -> !slot.isOpen()).toList());
+        }
     }
 
     private List<MemorySlot> slotsAt(long address) {
@@ -155,8 +171,8 @@ public final class GuestBar extends Handle {
      */
     public void remove() {
         move(old -> {
-            placement = null;
             remove(old);
+            placement = null;
         });
     }
 

@@ -8,6 +8,7 @@ import dev.kvmvfio.internal.OneKernel;
 import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.internal.Remedy;
 import dev.kvmvfio.internal.Scratch;
+import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.EventFd;
 import dev.kvmvfio.kernel.FileDescriptor;
@@ -15,6 +16,7 @@ import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.KernelException;
+import dev.kvmvfio.kernel.KvmVfioException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -65,7 +67,7 @@ public final class Interrupt {
 
         @Override
         protected void release() {
-            setDisabled();
+            disable(this);
         }
 
         @Override
@@ -205,13 +207,40 @@ public final class Interrupt {
         Lifecycle.lease(device, () -> {
             synchronized (this) {
                 if (isEnabled()) {
-                    call.run();
+                    whileOpen(call);
                 } else {
-                    enabled = Lifecycle.make(new Enabled(), call, device);
+                    make(new Enabled(), enabled, call);
                 }
             }
             return this;
         });
+    }
+
+    private void make(Enabled made, @Nullable Enabled before, Runnable call) {
+        Lifecycle.make(made, () -> {
+            // From here the kernel may have it, whatever the call ends with.
+            enabled = made;
+            try {
+                call.run();
+            } catch (KvmVfioException | ClosedException refused) {
+                enabled = before;
+                throw refused;
+            }
+        }, device);
+    }
+
+    /** One that was enabled anew meanwhile is the later one's to disable; the kernel says EINVAL when it is disabled. */
+    private synchronized void disable(Enabled ended) {
+        if (enabled != ended) {
+            return;
+        }
+        try {
+            set("disable", vfio_h.VFIO_IRQ_SET_ACTION_TRIGGER(), 0, 0);
+        } catch (KernelException refused) {
+            if (refused.errno() != Errno.EINVAL) {
+                throw refused;
+            }
+        }
     }
 
     private void enableAll(List<EventFd> vectors) {
@@ -255,14 +284,22 @@ public final class Interrupt {
     public void disable() {
         Enabled now = enabled;
         if (now == null || Lifecycle.isClosed(now)) {
-            setDisabled();
+            whileOpen(() -> set("disable", vfio_h.VFIO_IRQ_SET_ACTION_TRIGGER(), 0, 0));
         } else {
             now.close();
         }
     }
 
-    private void setDisabled() {
-        set("disable", vfio_h.VFIO_IRQ_SET_ACTION_TRIGGER(), 0, 0);
+    /** A close of the device disables the interrupt first: what the kernel refuses after that is the close's doing. */
+    private void whileOpen(Runnable call) {
+        try {
+            call.run();
+        } catch (KernelException refused) {
+            if (!device.isOpen()) {
+                throw new ClosedException(device);
+            }
+            throw refused;
+        }
     }
 
     /** Disables what is enabled for a device, or for a user of it; false while it goes on. */
@@ -290,7 +327,7 @@ public final class Interrupt {
      */
     public void trigger(int vector) {
         check(vector, 1);
-        set("trigger", vfio_h.VFIO_IRQ_SET_ACTION_TRIGGER(), vector, 1);
+        whileOpen(() -> set("trigger", vfio_h.VFIO_IRQ_SET_ACTION_TRIGGER(), vector, 1));
     }
 
     /**
@@ -299,7 +336,7 @@ public final class Interrupt {
      * @throws KernelException when the kernel refuses; {@code ENOTTY} for what cannot be masked
      */
     public void mask() {
-        set("mask", vfio_h.VFIO_IRQ_SET_ACTION_MASK(), 0, 1);
+        whileOpen(() -> set("mask", vfio_h.VFIO_IRQ_SET_ACTION_MASK(), 0, 1));
     }
 
     /**
@@ -308,7 +345,7 @@ public final class Interrupt {
      * @throws KernelException when the kernel refuses; {@code ENOTTY} for what cannot be masked
      */
     public void unmask() {
-        set("unmask", vfio_h.VFIO_IRQ_SET_ACTION_UNMASK(), 0, 1);
+        whileOpen(() -> set("unmask", vfio_h.VFIO_IRQ_SET_ACTION_UNMASK(), 0, 1));
     }
 
     /**
@@ -320,7 +357,7 @@ public final class Interrupt {
      * @throws KernelException when the kernel refuses; {@code EBUSY} when one is set already
      */
     public void unmaskOn(EventFd eventFd) {
-        set(vfio_h.VFIO_IRQ_SET_ACTION_UNMASK(), 0, List.of(eventFd));
+        whileOpen(() -> set(vfio_h.VFIO_IRQ_SET_ACTION_UNMASK(), 0, List.of(eventFd)));
     }
 
     /**
@@ -329,7 +366,7 @@ public final class Interrupt {
      * @throws KernelException when the kernel refuses; {@code ENOTTY} for what cannot be masked
      */
     public void unmaskOnNothing() {
-        clear(vfio_h.VFIO_IRQ_SET_ACTION_UNMASK(), 0);
+        whileOpen(() -> clear(vfio_h.VFIO_IRQ_SET_ACTION_UNMASK(), 0));
     }
 
     private int set(int action, int start, List<EventFd> eventFds) {

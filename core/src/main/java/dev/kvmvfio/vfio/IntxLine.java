@@ -37,9 +37,12 @@ public final class IntxLine extends Handle {
         EventFd trigger = Lifecycle.adopt(EventFd.create(vm.fd().kernel()), this);
         EventFd resample = Lifecycle.adopt(EventFd.create(vm.fd().kernel()), this);
         Lifecycle.adopt(vm.interrupts().addIrqFd(trigger, gsi, resample), this);
-        intx.enableFor(this, List.of(trigger));
-        intx.unmaskOn(resample);
-        lookAtTheLine();
+        // A close waits for the rest, so that the device is not asked to unmask what is disabled already.
+        Lifecycle.lease(intx.enableFor(this, List.of(trigger)), () -> {
+            intx.unmaskOn(resample);
+            lookAtTheLine();
+            return this;
+        });
     }
 
     /** An interrupt controller may miss a line that was high before it was told to look: QEMU's IO-APIC does. */

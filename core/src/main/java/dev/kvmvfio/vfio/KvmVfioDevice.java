@@ -129,6 +129,7 @@ public final class KvmVfioDevice extends Handle {
 
     @Override
     public String toString() {
-        return kvmDevice().toString();
+        KvmDevice made = device;
+        return made == null ? "KVM-VFIO device of " + vm : made.toString();
     }
 }

@@ -29,7 +29,17 @@ final class Membership extends Handle {
     /** The mappings of a container end with its last group, so they are closed while the kernel still knows them. */
     @Override
     protected boolean quiesce() {
-        return Lifecycle.quiesceChildren(this) && (!container.isLast(this) || container.closeIommu());
+        return Lifecycle.quiesceChildren(this) && closeIommu();
+    }
+
+    /** When a mapping was refused to go, the group stays as well: without it nobody could take the mapping back. */
+    @Override
+    protected boolean settle() {
+        return closeIommu();
+    }
+
+    private boolean closeIommu() {
+        return !container.isLast(this) || container.closeIommu();
     }
 
     @Override

@@ -127,7 +127,7 @@ public final class MsiVectors extends Handle {
      * @throws ClosedException when this is closed
      */
     public boolean isPending(int vector) {
-        return vectors.get(vector).isPending();
+        return Lifecycle.lease(this, vectors.get(vector)::isPending);
     }
 
     /** The device stops first, so that no signal is on its way to an irqfd that is gone. */
@@ -176,15 +176,20 @@ public final class MsiVectors extends Handle {
         }
 
         private void connectTo(MsiRoute target) {
+            disconnect();
             irqFd = Lifecycle.adopt(vm.interrupts().addIrqFd(eventFd, target.gsi()), MsiVectors.this);
         }
 
         void mask() {
             masked = true;
+            disconnect();
+        }
+
+        /** One that the kernel refused to take back is tried again the next time. */
+        private void disconnect() {
             if (irqFd != null) {
-                IrqFd closing = irqFd;
+                irqFd.close();
                 irqFd = null;
-                closing.close();
             }
         }
 

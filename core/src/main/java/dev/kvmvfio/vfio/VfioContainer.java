@@ -155,10 +155,10 @@ public final class VfioContainer extends DmaSpace {
     public void add(VfioGroup group) {
         OneKernel.require(fd, group.fd());
         Membership member = Lifecycle.make(new Membership(this, group), () -> setContainer(group), this, group);
-        Lifecycle.complete(member, _ -> Lifecycle.lease(this, () -> {
+        Lifecycle.complete(member, _ -> Lifecycle.lease(this, () -> Lifecycle.lease(member, () -> {
             requireIommu(group);
             return member;
-        }));
+        })));
     }
 
     private void setContainer(VfioGroup group) {

@@ -6,6 +6,7 @@ import dev.kvmvfio.internal.DeviceNode;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.Remedy;
 import dev.kvmvfio.internal.Scratch;
+import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.FileKind;
@@ -106,8 +107,13 @@ public final class VfioGroup extends VfioFile {
     /** This group's being in a container: what a device that is opened meanwhile belongs to as well. */
     Membership memberOf(VfioContainer container) {
         return Lifecycle.children(this, Membership.class).stream().filter(member -> member.container() == container)
-                .findFirst().orElseThrow(() -> new IllegalArgumentException(
-                        this + " is not in " + container + ": add it there first"));
+                .findFirst().orElseThrow(() -> notIn(container));
+    }
+
+    private RuntimeException notIn(VfioContainer container) {
+        return isOpen() && container.isOpen()
+                ? new IllegalArgumentException(this + " is not in " + container + ": add it there first")
+                : new ClosedException(isOpen() ? container : this);
     }
 
     FileDescriptor openDeviceFor(boolean forVm, PciAddress address) {

@@ -1,0 +1,334 @@
+package dev.kvmvfio.it.vfio;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.kvmvfio.dma.DmaMapping;
+import dev.kvmvfio.kernel.ClosedException;
+import dev.kvmvfio.kernel.Errno;
+import dev.kvmvfio.kernel.EventFd;
+import dev.kvmvfio.kernel.Handle;
+import dev.kvmvfio.kernel.HostMemory;
+import dev.kvmvfio.kernel.Kernel;
+import dev.kvmvfio.kernel.KernelException;
+import dev.kvmvfio.kernel.ObservedKernel;
+import dev.kvmvfio.kernel.SystemCall;
+import dev.kvmvfio.kvm.IrqFd;
+import dev.kvmvfio.kvm.Kvm;
+import dev.kvmvfio.kvm.MemorySlot;
+import dev.kvmvfio.kvm.MpState;
+import dev.kvmvfio.kvm.Vcpu;
+import dev.kvmvfio.kvm.Vm;
+import dev.kvmvfio.mock.MockKernel;
+import dev.kvmvfio.passthrough.AttachedDevice;
+import dev.kvmvfio.passthrough.GuestMemory;
+import dev.kvmvfio.passthrough.VfioInterface;
+import dev.kvmvfio.pci.PciAddress;
+import dev.kvmvfio.pci.PciDevice;
+import dev.kvmvfio.vfio.GuestBar;
+import dev.kvmvfio.vfio.Interrupt;
+import dev.kvmvfio.vfio.KvmVfioDevice;
+import dev.kvmvfio.vfio.MsiVectors;
+import dev.kvmvfio.vfio.Region;
+import dev.kvmvfio.vfio.VfioContainer;
+import dev.kvmvfio.vfio.VfioGroup;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
+import java.util.function.LongSupplier;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** What a close does after a refusal, and what one does to a call that it crosses. */
+@Tag("mock")
+class CloseAttackTest {
+    private static final PciAddress ADDRESS = PciAddress.parse("0000:6a:01.0");
+
+    /** Refuses all calls of one name for a while, and tells of each call before and after it. */
+    private static final class Nasty extends ObservedKernel {
+        private volatile String refused = "";
+        private volatile String watched = "";
+        private volatile Runnable before = () -> {
+        };
+        private volatile Runnable after = () -> {
+        };
+
+        Nasty(Kernel kernel) {
+            super(kernel);
+        }
+
+        @Override
+        protected long call(SystemCall call, LongSupplier made) {
+            if (call.name().equals(refused)) {
+                return -Errno.EIO.number();
+            }
+            boolean now = call.name().equals(watched);
+            if (now) {
+                before.run();
+            }
+            long result = made.getAsLong();
+            if (now) {
+                after.run();
+            }
+            return result;
+        }
+    }
+
+    private final MockKernel mock = MockKernel.example();
+    private final Nasty kernel = new Nasty(mock);
+    private final Kvm kvm = Kvm.open(kernel);
+    private final Vm vm = kvm.createVm();
+    private final List<Handle> roots = new ArrayList<>(List.of(kvm));
+
+    private <H extends Handle> H root(H handle) {
+        roots.add(handle);
+        return handle;
+    }
+
+    @AfterEach
+    void nothingIsLeft() {
+        kernel.refused = "";
+        roots.forEach(Handle::close);
+        mock.close();
+    }
+
+    private <H extends Handle> List<H> open(Class<H> type) {
+        return vm.openHandles().stream().filter(type::isInstance).map(type::cast).toList();
+    }
+
+    private static void await(CountDownLatch latch) {
+        try {
+            assertThat(latch.await(20, TimeUnit.SECONDS)).isTrue();
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /** A container's mappings end with its last group, and could never be closed after it. */
+    @Test
+    void theLastGroupStaysWithAMappingThatWasRefused() {
+        VfioGroup group = root(VfioGroup.open(PciDevice.find(kernel, ADDRESS).iommuGroup().orElseThrow()));
+        VfioContainer container = root(VfioContainer.open(group));
+        HostMemory memory = root(HostMemory.allocate(kernel, 1 << 16));
+        DmaMapping mapping = container.map(0, memory);
+        kernel.refused = "VFIO_IOMMU_UNMAP_DMA";
+        assertThatThrownBy(group::close).isInstanceOf(KernelException.class);
+        assertThat(container.openHandles()).contains(mapping);
+        assertThat(mock.trace()).noneMatch(call -> call.name().equals("VFIO_GROUP_UNSET_CONTAINER"));
+        kernel.refused = "";
+        group.close();
+        assertThat(container.openHandles()).isEmpty();
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void aVectorThatWasNotMaskedIsMaskedTheNextTime(VfioInterface by) {
+        vm.interrupts().createIrqchip();
+        MsiVectors vectors = AttachedDevice.request(kernel, ADDRESS).via(by).attach(vm).device().connectMsi(1);
+        vectors.program(0, 0xfee0_0000L, 0x41);
+        kernel.refused = "KVM_IRQFD";
+        assertThatThrownBy(() -> vectors.mask(0)).isInstanceOf(KernelException.class);
+        kernel.refused = "";
+        vectors.mask(0);
+        assertThat(open(IrqFd.class)).isEmpty();
+        vectors.unmask(0);
+        kernel.refused = "KVM_IRQFD";
+        assertThatThrownBy(() -> vectors.mask(0)).isInstanceOf(KernelException.class);
+        kernel.refused = "";
+        vectors.unmask(0);
+        assertThat(open(IrqFd.class)).hasSize(1);
+        vectors.close();
+        assertThatThrownBy(() -> vectors.isPending(0)).isInstanceOf(ClosedException.class);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void aBarThatWasNotRemovedIsRemovedTheNextTime(VfioInterface by) {
+        GuestBar bar = AttachedDevice.request(kernel, ADDRESS).via(by).attach(vm).device().mapBar(0);
+        bar.place(1 << 28);
+        kernel.refused = "KVM_SET_USER_MEMORY_REGION";
+        assertThatThrownBy(bar::remove).isInstanceOf(KernelException.class);
+        assertThat(bar.address()).hasValue(1 << 28);
+        kernel.refused = "";
+        bar.remove();
+        assertThat(bar.address()).isEmpty();
+        assertThat(open(MemorySlot.class)).isEmpty();
+        bar.place(1 << 28);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void aBarThatLeftASlotBehindTakesItAlongTheNextTime(VfioInterface by) {
+        GuestBar bar = AttachedDevice.request(kernel, ADDRESS).via(by).attach(vm).device().mapBar(0);
+        bar.place(1 << 28);
+        kernel.watched = "KVM_SET_USER_MEMORY_REGION";
+        kernel.after = () -> kernel.refused = "KVM_SET_USER_MEMORY_REGION";
+        assertThatThrownBy(() -> bar.place(1 << 29)).isInstanceOf(KernelException.class);
+        kernel.watched = "";
+        kernel.refused = "";
+        bar.place(1 << 28);
+        assertThat(open(MemorySlot.class)).singleElement()
+                .satisfies(slot -> assertThat(slot.guestPhysicalAddress()).isEqualTo(1 << 28));
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void anInterruptThatWasNotDisabledIsEnabledAnewAndClosed(VfioInterface by) {
+        AttachedDevice attached = AttachedDevice.request(kernel, ADDRESS).via(by).attach(vm);
+        EventFd eventFd = root(EventFd.create(kernel));
+        Interrupt msi = attached.device().interrupt(Interrupt.MSI);
+        msi.enable(eventFd);
+        kernel.refused = "VFIO_DEVICE_SET_IRQS";
+        assertThatThrownBy(msi::disable).isInstanceOf(KernelException.class);
+        kernel.refused = "";
+        msi.enable(eventFd);
+        msi.disable();
+        attached.close();
+        assertThat(vm.openHandles()).isEmpty();
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void anEnableCrossesADisable(VfioInterface by) throws Exception {
+        AttachedDevice attached = AttachedDevice.request(kernel, ADDRESS).via(by).attach(vm);
+        EventFd eventFd = root(EventFd.create(kernel));
+        Interrupt msi = attached.device().interrupt(Interrupt.MSI);
+        msi.enable(eventFd);
+        CountDownLatch begun = new CountDownLatch(1);
+        CountDownLatch goOn = new CountDownLatch(1);
+        kernel.before = () -> {
+            kernel.watched = "";
+            begun.countDown();
+            await(goOn);
+        };
+        kernel.watched = "VFIO_DEVICE_SET_IRQS";
+        Thread disabling = Thread.ofPlatform().daemon().start(msi::disable);
+        await(begun);
+        Thread enabling = Thread.ofPlatform().daemon().start(() -> msi.enable(eventFd));
+        enabling.join(200);
+        goOn.countDown();
+        disabling.join();
+        enabling.join();
+        assertThat(msi.isEnabled()).isTrue();
+        msi.trigger(0);
+        assertThat(eventFd.take()).isEqualTo(1);
+        attached.close();
+        assertThat(vm.openHandles()).isEmpty();
+    }
+
+    /** What a thread closes when it has left a call has not written over the call's answer. */
+    @Test
+    void aCallKeepsItsAnswerWhateverItsObserverCloses() {
+        vm.interrupts().createIrqchip();
+        Vcpu vcpu = vm.createVcpu(0);
+        vm.interrupts().addIrqFd(root(EventFd.create(kernel)), 5);
+        kernel.after = vm::close;
+        kernel.watched = "KVM_GET_MP_STATE";
+        assertThat(vcpu.mpState()).isEqualTo(MpState.RUNNABLE);
+        assertThat(vm.openHandles()).isEmpty();
+    }
+
+    /** The last call on a file ends with the file's close, and a close waits for both. */
+    @ParameterizedTest
+    @EnumSource
+    void aCloseWaitsUntilTheLastCallHasClosedTheFile(VfioInterface by) throws Exception {
+        AttachedDevice attached = AttachedDevice.request(kernel, ADDRESS).via(by).attach(vm);
+        Region config = attached.device().region(Region.CONFIG);
+        CountDownLatch begun = new CountDownLatch(1);
+        CountDownLatch goOn = new CountDownLatch(1);
+        FutureTask<Integer> reading = new FutureTask<>(() -> config.readInt(0));
+        Thread reader = Thread.ofPlatform().daemon().unstarted(reading);
+        kernel.before = () -> {
+            if (Thread.currentThread() == reader) {
+                if (kernel.watched.equals("pread")) {
+                    kernel.watched = "close";
+                    begun.countDown();
+                    await(goOn);
+                } else {
+                    sleep();
+                }
+            }
+        };
+        kernel.watched = "pread";
+        reader.start();
+        await(begun);
+        FutureTask<Boolean> closing = new FutureTask<>(attached::close, true);
+        Thread.ofPlatform().daemon().start(closing);
+        sleep();
+        goOn.countDown();
+        assertThat(closing.get(20, TimeUnit.SECONDS)).isTrue();
+        reading.get(20, TimeUnit.SECONDS);
+        assertThat(mock.trace()).filteredOn(call -> call.name().equals("VFIO_GROUP_UNSET_CONTAINER"))
+                .allMatch(call -> call.result() == 0);
+    }
+
+    private static void sleep() {
+        try {
+            Thread.sleep(200);
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void aDeviceIsClosedWhileItsLineIsConnected(VfioInterface by) {
+        vm.interrupts().createIrqchip();
+        AttachedDevice attached = AttachedDevice.request(kernel, ADDRESS).via(by).attach(vm);
+        attached.device().interrupts();
+        int[] calls = new int[1];
+        kernel.before = () -> {
+            if (calls[0]++ == 1) {
+                attached.close();
+            }
+        };
+        kernel.watched = "VFIO_DEVICE_SET_IRQS";
+        try {
+            attached.device().connectIntx(5);
+        } catch (ClosedException closed) {
+            // The close came first.
+        }
+        assertThat(vm.openHandles()).isEmpty();
+        assertThat(mock.trace()).filteredOn(call -> call.name().equals("VFIO_DEVICE_SET_IRQS"))
+                .allMatch(call -> call.result() >= 0);
+    }
+
+    @Test
+    void aListenerThatClosesTheVmEndsTheAttachAsClosed() {
+        for (int step = 0; step < 9; step++) {
+            int last = step;
+            int[] steps = new int[1];
+            Vm other = kvm.createVm();
+            GuestMemory memory = GuestMemory.create(other, 0, root(HostMemory.allocate(kernel, 1 << 16)));
+            try {
+                AttachedDevice.request(kernel, ADDRESS).via(VfioInterface.GROUP).watch(_ -> {
+                    if (steps[0]++ == last) {
+                        other.close();
+                    }
+                }).attach(memory);
+            } catch (ClosedException closed) {
+                assertThat(closed.getSuppressed()).isEmpty();
+            }
+            other.close();
+        }
+    }
+
+    @Test
+    void aClosedVcpuIsNotKicked() {
+        Vcpu vcpu = vm.createVcpu(0);
+        vm.close();
+        assertThatThrownBy(vcpu::kick).isInstanceOf(ClosedException.class);
+    }
+
+    @Test
+    void aHandleThatIsBeingMadeHasAName() {
+        kernel.after = () -> assertThat(vm.openHandles().toString()).contains("VFIO");
+        kernel.watched = "KVM_CREATE_DEVICE";
+        KvmVfioDevice.create(vm);
+    }
+}
