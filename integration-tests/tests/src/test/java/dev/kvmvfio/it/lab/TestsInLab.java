@@ -3,7 +3,6 @@ package dev.kvmvfio.it.lab;
 import static org.junit.platform.engine.discovery.DiscoverySelectors.selectClass;
 import static org.junit.platform.launcher.TagFilter.includeTags;
 
-import dev.kvmvfio.kvm.Kvm;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.util.Arrays;
@@ -46,22 +45,8 @@ public final class TestsInLab implements TestExecutionListener {
                 .selectors(names.stream().map(name -> selectClass(name.replaceAll("#.*", ""))).toList())
                 .filters(includeTags(arguments[0]), chosen).build();
         TestsInLab listener = new TestsInLab();
-        executeBesideAVm(() -> LauncherFactory.create().execute(request, listener));
+        LauncherFactory.create().execute(request, listener);
         System.exit(listener.failed ? 1 : 0);
-    }
-
-    /**
-     * The first VM of a kernel, and the end of the last one, let it rewrite code that its processors run. QEMU's emulation
-     * of several processors does not always keep up with that, so it happens once here, and not for each test.
-     */
-    private static void executeBesideAVm(Runnable tests) {
-        Kvm kvm = Kvm.open();
-        try {
-            kvm.createVm();
-            tests.run();
-        } finally {
-            kvm.close();
-        }
     }
 
     @Override
