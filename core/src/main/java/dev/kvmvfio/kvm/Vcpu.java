@@ -139,6 +139,15 @@ public final class Vcpu extends KvmFile {
         if (Thread.currentThread() != thread) {
             bind();
         }
+        try {
+            return runUntilExit();
+        } catch (IllegalStateException gone) {
+            // The memory that is shared with the kernel goes when the call has returned, and the exit is read after it.
+            throw isOpen() ? gone : new ClosedException(this);
+        }
+    }
+
+    private VcpuExit runUntilExit() {
         while (true) {
             int result = fd().ioctl(RUN, MemorySegment.NULL);
             if (!fd().isOpen()) {

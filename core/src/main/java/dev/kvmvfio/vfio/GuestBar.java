@@ -107,7 +107,8 @@ public final class GuestBar extends Handle {
     }
 
     /**
-     * Puts the BAR at an address, or moves it there. When the kernel refuses, it stays where it was.
+     * Puts the BAR at an address, or moves it there. When the kernel refuses the new place, it stays where it was; when it
+     * refuses to give up the old one, the guest sees it at both, and the next move tries again.
      *
      * @param guestPhysicalAddress where the guest sees it, in bytes; a multiple of the BAR's size
      * @throws IllegalArgumentException when the address is no multiple of the BAR's size
