@@ -6,6 +6,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvmvfio.bindings.kvm.kvm_h;
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_cpuid2;
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_cpuid_entry2;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_msr_entry;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_msrs;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_nested_state;
@@ -149,7 +151,11 @@ class RealPassedMemoryTest extends PassedMemoryContract {
         assertCovered(kvm, "KVM_GET_MSR_FEATURE_INDEX_LIST", kvm_x86_64_h.KVM_GET_MSR_FEATURE_INDEX_LIST(),
                 count(1000));
         assertCovered(kvm, "KVM_GET_SUPPORTED_CPUID", kvm_x86_64_h.KVM_GET_SUPPORTED_CPUID(), count(256));
-        assertCovered(kvm, "KVM_GET_EMULATED_CPUID", kvm_x86_64_h.KVM_GET_EMULATED_CPUID(), count(256));
+        assertCovered(kvm, "KVM_GET_EMULATED_CPUID", kvm_x86_64_h.KVM_GET_EMULATED_CPUID(), memory -> {
+            kvm_cpuid2.nent(memory, 256);
+            // The kernel wants the padding of each entry clean.
+            memory.asSlice(kvm_cpuid2.sizeof(), 256 * kvm_cpuid_entry2.sizeof()).fill((byte) 0);
+        });
         assertCovered(kvm, "KVM_GET_SUPPORTED_HV_CPUID", kvm_x86_64_h.KVM_GET_SUPPORTED_HV_CPUID(), count(256));
         assertCovered(kvm, "KVM_X86_GET_MCE_CAP_SUPPORTED", kvm_h.KVM_X86_GET_MCE_CAP_SUPPORTED());
     }
