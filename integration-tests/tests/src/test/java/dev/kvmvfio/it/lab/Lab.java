@@ -22,6 +22,9 @@ public final class Lab {
             + ":/share/integration-tests/vmm/target/classes:/share/integration-tests/tests/target/lab/lib/*"
             + ":$KVM_VFIO_LIB/*\"";
 
+    /** How scripts/lab ends when the machine did, as in a panic after a fault of QEMU's emulation. */
+    private static final int MACHINE_FAILED = 125;
+
     /** Where the project is. */
     public static final Path ROOT = Path.of(System.getProperty("project.root")).normalize();
 
@@ -38,6 +41,15 @@ public final class Lab {
         line.addAll(options);
         line.add("--");
         line.addAll(Arrays.asList(command));
+        Run run = run(line);
+        if (run.exitCode() == MACHINE_FAILED) {
+            System.out.println("The lab's machine failed, not what runs in it: it is started once more");
+            run = run(line);
+        }
+        return run;
+    }
+
+    private static Run run(List<String> line) throws IOException, InterruptedException {
         Process process = new ProcessBuilder(line).redirectErrorStream(true)
                 .redirectInput(Path.of("/dev/null").toFile()).start();
         StringBuilder text = new StringBuilder();
@@ -55,7 +67,7 @@ public final class Lab {
      */
     public static Stream<DynamicNode> tests(List<String> options, String java, String tag, List<String> names)
             throws IOException, InterruptedException {
-        List<String> all = new ArrayList<>(List.of("--timeout", "1800"));
+        List<String> all = new ArrayList<>(List.of("--timeout", "1500"));
         all.addAll(options);
         Run run = run(all, "sh", "-c",
                 java + " " + TestsInLab.class.getName() + " " + tag + " " + String.join(" ", names));
