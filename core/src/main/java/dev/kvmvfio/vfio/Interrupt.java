@@ -192,14 +192,13 @@ public final class Interrupt {
 
     /** {@link #enable(List)} for one who disables it again, unless it is enabled already. */
     Handle enableFor(Handle user, List<EventFd> vectors) {
-        Enabled made = Lifecycle.lease(device, () -> {
+        return Lifecycle.lease(device, () -> {
             synchronized (this) {
                 requireFree(vectors.size());
                 enable(vectors);
-                return Objects.requireNonNull(enabled);
+                return Lifecycle.adopt(Objects.requireNonNull(enabled), user);
             }
         });
-        return Lifecycle.adopt(made, user);
     }
 
     /** Two threads that enable it make one interrupt of it, which is disabled once. */
