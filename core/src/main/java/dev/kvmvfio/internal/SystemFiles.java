@@ -1,6 +1,7 @@
 package dev.kvmvfio.internal;
 
 import dev.kvmvfio.bindings.system.system_h;
+import dev.kvmvfio.kernel.AnswerException;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
@@ -11,6 +12,8 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Function;
+import java.util.stream.Stream;
 
 /**
  * The text files, links and folders of sysfs, procfs and the like, through a {@link Kernel}. What is not there is an
@@ -19,7 +22,34 @@ import java.util.Optional;
  * <p><b>Thread-safety:</b> all methods may be called from any thread.
  */
 public final class SystemFiles {
+    /** More than any file that is read here. */
+    private static final int LONGEST = 8 << 20;
+    /** What a piece counts at least, so that a file that comes in crumbs ends as well. */
+    private static final int CRUMB = 256;
+    /** More than any line of procfs, where the paths in it have 4096 bytes each. */
+    private static final int LONGEST_LINE = 1 << 16;
+    private static final int QUOTED = 60;
+
     private SystemFiles() {
+    }
+
+    /** The content of a file, which has an end. */
+    private static final class Content extends ByteArrayOutputStream {
+        private final String path;
+        private int room = LONGEST;
+
+        Content(String path) {
+            this.path = path;
+        }
+
+        @Override
+        public synchronized void write(byte[] bytes, int offset, int length) {
+            room -= Math.max(length, CRUMB);
+            if (room < 0) {
+                throw new AnswerException("read", path, "text without an end: " + count + " bytes already");
+            }
+            super.write(bytes, offset, length);
+        }
     }
 
     /**
@@ -29,12 +59,90 @@ public final class SystemFiles {
      * @param path an absolute path
      * @return its text without white space at the ends; empty when there is no such file
      * @throws KernelException when it cannot be read
+     * @throws AnswerException when it has no end
      */
     public static Optional<String> text(Kernel kernel, String path) {
-        ByteArrayOutputStream content = new ByteArrayOutputStream();
+        Content content = new Content(path);
         return missing(path, "read", kernel.readFile(path, content))
                 ? Optional.empty()
                 : Optional.of(content.toString(StandardCharsets.UTF_8).strip());
+    }
+
+    /**
+     * Reads a file line by line.
+     *
+     * @param kernel where it is
+     * @param path an absolute path
+     * @return its lines; none when there is no such file
+     * @throws KernelException when it cannot be read
+     * @throws AnswerException when it, or the line that is to be told, has no end
+     */
+    public static Stream<String> lines(Kernel kernel, String path) {
+        return text(kernel, path).orElse("").lines().map(line -> requireEnd(path, line));
+    }
+
+    private static String requireEnd(String path, String line) {
+        if (line.length() > LONGEST_LINE) {
+            throw new AnswerException("read", path, "a line of " + line.length() + " bytes, " + quoted(line));
+        }
+        return line;
+    }
+
+    /**
+     * Reads a file that has one number.
+     *
+     * @param kernel where it is
+     * @param path an absolute path
+     * @param most the largest number that it can be
+     * @return the number; empty when there is no such file
+     * @throws KernelException when it cannot be read
+     * @throws AnswerException when it has something else
+     */
+    public static Optional<Long> number(Kernel kernel, String path, long most) {
+        return text(kernel, path).map(text -> number("read", path, text, most));
+    }
+
+    /**
+     * The number in something that the kernel says.
+     *
+     * @param operation how it was asked, such as {@code readlink}
+     * @param path what was asked
+     * @param text what it says, decimal or with 0x before it
+     * @param most the largest number that it can be
+     * @return 0 to most
+     * @throws AnswerException when it is something else
+     */
+    public static long number(String operation, String path, String text, long most) {
+        long number = parse(operation, path, text, "number", Long::decode);
+        if (number < 0 || number > most) {
+            throw new AnswerException(operation, path, quoted(text) + ", which is not 0 to " + most);
+        }
+        return number;
+    }
+
+    /**
+     * What something means that the kernel says.
+     *
+     * @param <T> what it means
+     * @param operation how it was asked, such as {@code readlink}
+     * @param path what was asked
+     * @param text what it says
+     * @param kind what it should be, such as {@code PCI address}
+     * @param parser throws an {@link IllegalArgumentException} for anything else
+     * @return what it means
+     * @throws AnswerException when it is anything else
+     */
+    public static <T> T parse(String operation, String path, String text, String kind, Function<String, T> parser) {
+        try {
+            return parser.apply(text);
+        } catch (IllegalArgumentException other) {
+            throw new AnswerException(operation, path, quoted(text) + ", which is no " + kind);
+        }
+    }
+
+    private static String quoted(String text) {
+        String start = text.length() > QUOTED ? text.substring(0, QUOTED) + "…" : text;
+        return '"' + start.replaceAll("\\p{Cntrl}", "?") + '"';
     }
 
     /**
@@ -44,6 +152,7 @@ public final class SystemFiles {
      * @param path an absolute path
      * @param text what to write
      * @throws KernelException when it cannot be opened or refuses the text
+     * @throws AnswerException when it takes a part of the text
      */
     public static void write(Kernel kernel, String path, String text) {
         int fd = kernel.open(path, system_h.O_WRONLY() | system_h.O_CLOEXEC());
@@ -56,6 +165,10 @@ public final class SystemFiles {
             long result = kernel.write(fd, arena.allocateFrom(ValueLayout.JAVA_BYTE, bytes));
             if (result < 0) {
                 throw new KernelException("write", path, text.strip(), result, "");
+            }
+            if (result != bytes.length) {
+                throw new AnswerException("write", path, result + " for the " + bytes.length + " bytes of "
+                        + quoted(text.strip()));
             }
         } finally {
             kernel.close(fd);

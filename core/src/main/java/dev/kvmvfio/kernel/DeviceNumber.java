@@ -1,5 +1,8 @@
 package dev.kvmvfio.kernel;
 
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
 /**
  * The number of a device, by which the kernel knows it: what a node below {@code /dev} stands for.
  *
@@ -7,6 +10,9 @@ package dev.kvmvfio.kernel;
  * @param minor the number of the device among the driver's
  */
 public record DeviceNumber(int major, int minor) {
+    /** Linux has 12 and 20 bits for the two. */
+    private static final Pattern FORM = Pattern.compile("(\\d{1,9}):(\\d{1,9})");
+
     /**
      * What {@link Kernel#deviceNumber} has answered.
      *
@@ -25,11 +31,11 @@ public record DeviceNumber(int major, int minor) {
      * @throws IllegalArgumentException when the text is no device number
      */
     public static DeviceNumber parse(String text) {
-        String[] parts = text.split(":", -1);
-        if (parts.length != 2) {
+        Matcher parts = FORM.matcher(text);
+        if (!parts.matches()) {
             throw new IllegalArgumentException("\"" + text + "\" is no device number such as 10:232");
         }
-        return new DeviceNumber(Integer.parseUnsignedInt(parts[0]), Integer.parseUnsignedInt(parts[1]));
+        return new DeviceNumber(Integer.parseInt(parts.group(1)), Integer.parseInt(parts.group(2)));
     }
 
     @Override

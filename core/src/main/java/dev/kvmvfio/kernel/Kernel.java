@@ -1,6 +1,7 @@
 package dev.kvmvfio.kernel;
 
 import dev.kvmvfio.bindings.system.system_h;
+import dev.kvmvfio.internal.Interruptions;
 import java.io.ByteArrayOutputStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -408,6 +409,7 @@ public interface Kernel {
      * @param path an absolute path
      * @param content receives the file's bytes
      * @return 0 or a negative errno
+     * @throws AnswerException when more bytes were read than there was room for
      */
     default int readFile(String path, ByteArrayOutputStream content) {
         int fd = open(path, system_h.O_RDONLY() | system_h.O_CLOEXEC());
@@ -416,9 +418,14 @@ public interface Kernel {
         }
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment buffer = arena.allocate(1 << 12);
-            long length;
-            while ((length = read(fd, buffer)) > 0) {
-                content.writeBytes(buffer.asSlice(0, length).toArray(ValueLayout.JAVA_BYTE));
+            Interruptions interruptions = new Interruptions();
+            long length = 1;
+            while (length > 0 || Errno.EINTR.is(length) && interruptions.mayTryAgain()) {
+                length = read(fd, buffer);
+                if (length > buffer.byteSize()) {
+                    throw new AnswerException("read", path, length + " bytes for " + buffer.byteSize());
+                }
+                content.writeBytes(buffer.asSlice(0, Math.max(0, length)).toArray(ValueLayout.JAVA_BYTE));
             }
             return (int) length;
         } finally {

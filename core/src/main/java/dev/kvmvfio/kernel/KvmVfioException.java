@@ -9,7 +9,7 @@ import java.util.Objects;
  * <p>Mistakes of the calling program are {@link IllegalArgumentException} and {@link IllegalStateException} instead.
  */
 public abstract sealed class KvmVfioException extends RuntimeException
-        permits KernelException, HostException, GuestException {
+        permits KernelException, AnswerException, HostException, GuestException {
     private static final long serialVersionUID = 1;
 
     private final String remedy;

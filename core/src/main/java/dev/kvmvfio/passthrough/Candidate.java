@@ -2,7 +2,9 @@ package dev.kvmvfio.passthrough;
 
 import dev.kvmvfio.internal.SystemFiles;
 import dev.kvmvfio.iommufd.Iommufd;
+import dev.kvmvfio.kernel.AnswerException;
 import dev.kvmvfio.kernel.Errno;
+import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.pci.IommuGroup;
@@ -42,6 +44,7 @@ public record Candidate(PciAddress address, int vendorId, int deviceId, int clas
      * @param kernel the host
      * @return in the order of their addresses
      * @throws KernelException when sysfs cannot be read
+     * @throws AnswerException when it says what cannot be
      */
     public static List<Candidate> list(Kernel kernel) {
         PciIds names = PciIds.load(kernel);
@@ -54,6 +57,7 @@ public record Candidate(PciAddress address, int vendorId, int deviceId, int clas
      * @param device the device
      * @return what there is to know about it
      * @throws KernelException when sysfs cannot be read
+     * @throws AnswerException when it says what cannot be
      */
     public static Candidate of(PciDevice device) {
         return of(device, PciIds.load(device.kernel()));
@@ -82,7 +86,8 @@ public record Candidate(PciAddress address, int vendorId, int deviceId, int clas
         if (device.vfioName().isEmpty()) {
             return Optional.of(withoutVfioDriver(device));
         }
-        IommuGroup group = device.iommuGroup().orElseThrow();
+        IommuGroup group = device.iommuGroup()
+                .orElseThrow(() -> new HostException(device + " is in no IOMMU group", ""));
         List<PciDevice> blockers = group.blockers();
         if (!blockers.isEmpty()) {
             return Optional.of(new Obstacle(

@@ -7,6 +7,7 @@ import static dev.kvmvfio.passthrough.Finding.warning;
 import dev.kvmvfio.bindings.system.system_h;
 import dev.kvmvfio.internal.SystemFiles;
 import dev.kvmvfio.iommufd.Iommufd;
+import dev.kvmvfio.kernel.AnswerException;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
@@ -38,6 +39,8 @@ import java.util.stream.Stream;
  */
 public final class HostCheck {
     private static final int IPC_LOCK = 14;
+    private static final String HUGE_PAGES = "/sys/kernel/mm/hugepages";
+    private static final Pattern SIZE = Pattern.compile("hugepages-([1-9]\\d{0,11})kB");
     private static final String UNSAFE_NO_IOMMU = "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode";
 
     private final Kernel kernel;
@@ -50,7 +53,8 @@ public final class HostCheck {
         this.kernel = kernel;
         this.memory = memory;
         this.cpu = text("/proc/cpuinfo");
-        this.commandLine = List.of(text("/proc/cmdline").split("\\s+"));
+        String options = SystemFiles.lines(kernel, "/proc/cmdline").findFirst().orElse("");
+        this.commandLine = List.of(options.split("\\s+"));
         this.hasIommu = !IommuGroup.list(kernel).isEmpty();
     }
 
@@ -61,6 +65,7 @@ public final class HostCheck {
      * @param memory how much guest memory a device shall reach, in bytes
      * @return one finding for each precondition, in the order in which they build on each other
      * @throws KernelException when the host's files cannot be read
+     * @throws AnswerException when they say what cannot be
      */
     public static List<Finding> run(Kernel kernel, long memory) {
         HostCheck check = new HostCheck(kernel, memory);
@@ -303,29 +308,35 @@ public final class HostCheck {
     }
 
     private boolean mayLockAll() {
-        Matcher effective = Pattern.compile("CapEff:\\s*([0-9a-f]+)").matcher(text("/proc/self/status"));
+        Matcher effective = Pattern.compile("(?m)^CapEff:\\s*([0-9a-f]{1,16})$").matcher(text("/proc/self/status"));
         return effective.find() && (Long.parseUnsignedLong(effective.group(1), 16) >>> IPC_LOCK & 1) == 1;
     }
 
-    /** The size in a name such as {@code hugepages-2048kB}. */
+    /** The size in a name such as {@code hugepages-2048kB}, in bytes. */
     private static long bytesOf(String hugePages) {
-        return Long.parseLong(hugePages.replaceAll("[^0-9]", "")) << 10;
+        return SystemFiles.parse("readdir", HUGE_PAGES, hugePages, "size of huge pages", name -> {
+            Matcher size = SIZE.matcher(name);
+            if (!size.matches()) {
+                throw new IllegalArgumentException(name);
+            }
+            return Long.parseLong(size.group(1)) << 10;
+        });
     }
 
     private Finding hugePages() {
-        String folder = "/sys/kernel/mm/hugepages/";
-        List<String> sizes = SystemFiles.names(kernel, folder);
+        List<String> sizes = SystemFiles.names(kernel, HUGE_PAGES);
         if (sizes.isEmpty()) {
             return warning("huge-pages", "this kernel has no huge pages", "");
         }
         List<String> free = new ArrayList<>();
         for (String size : sizes) {
             long bytes = bytesOf(size);
-            long count = Long.parseLong(text(folder + size + "/free_hugepages"));
+            long count = SystemFiles.number(kernel, HUGE_PAGES + "/" + size + "/free_hugepages", Integer.MAX_VALUE)
+                    .orElse(0L);
             if (count > 0) {
                 free.add(count + " of " + mebibytes(bytes));
             }
-            if (count * bytes >= memory) {
+            if (count >= Math.ceilDiv(memory, bytes)) {
                 return ok("huge-pages", count + " of " + mebibytes(bytes) + " are free");
             }
         }
@@ -334,6 +345,6 @@ public final class HostCheck {
         return warning("huge-pages",
                 (free.isEmpty() ? "none are free" : "only " + String.join(", ", free) + " are free")
                         + ": guest memory of ordinary pages takes longer to pin and more of the IOMMU's tables",
-                "echo " + (memory + bytes - 1) / bytes + " | sudo tee " + folder + smallest + "/nr_hugepages");
+                "echo " + Math.ceilDiv(memory, bytes) + " | sudo tee " + HUGE_PAGES + "/" + smallest + "/nr_hugepages");
     }
 }

@@ -3,16 +3,22 @@ package dev.kvmvfio.pci;
 import dev.kvmvfio.internal.SystemFiles;
 import dev.kvmvfio.kernel.DeviceNumber;
 import dev.kvmvfio.kernel.Kernel;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.stream.Stream;
 
 /** Looks for what the host uses a device for. */
 final class DeviceUse {
     private static final int DISPLAY = 0x03;
+    private static final String BLOCK = "/sys/class/block";
+    private static final String NET = "/sys/class/net";
 
     private final Kernel kernel;
     private final PciDevice device;
@@ -38,15 +44,14 @@ final class DeviceUse {
 
     private List<String> disks() {
         Set<String> disks = new HashSet<>();
-        ownedOf("/sys/class/block").forEach(disk -> addWithHolders(disk, disks));
+        ownedOf(BLOCK).forEach(disk -> disks.addAll(withHolders(disk)));
         // With several paths to a disk, it is below the subsystem and not below the controller.
         for (String subsystem : SystemFiles.names(kernel, "/sys/class/nvme-subsystem")) {
             String folder = "/sys/class/nvme-subsystem/" + subsystem;
             if (!ownedOf(folder).isEmpty()) {
-                SystemFiles.names(kernel, "/sys/class/block").stream().filter(
-                        disk -> SystemFiles.link(kernel, "/sys/class/block/" + disk).orElse("")
-                                .contains("/" + subsystem + "/"))
-                        .forEach(disk -> addWithHolders(disk, disks));
+                SystemFiles.names(kernel, BLOCK).stream().filter(
+                        disk -> SystemFiles.link(kernel, BLOCK + "/" + disk).orElse("").contains("/" + subsystem + "/"))
+                        .forEach(disk -> disks.addAll(withHolders(disk)));
             }
         }
         List<String> uses = new ArrayList<>();
@@ -55,18 +60,26 @@ final class DeviceUse {
     }
 
     /** A volume that is made of this disk, by device mapper or RAID, is the disk's use. */
-    private void addWithHolders(String disk, Set<String> disks) {
-        if (disks.add(disk)) {
-            SystemFiles.names(kernel, "/sys/class/block/" + disk + "/holders")
-                    .forEach(holder -> addWithHolders(holder, disks));
+    private Set<String> withHolders(String disk) {
+        return reachable(disk, BLOCK, next -> SystemFiles.names(kernel, BLOCK + "/" + next + "/holders").stream());
+    }
+
+    /** A thing of a class and what it leads to; only what is of the class leads on, so that all ways end. */
+    private Set<String> reachable(String first, String folder, Function<String, Stream<String>> next) {
+        Set<String> all = new HashSet<>(SystemFiles.names(kernel, folder));
+        Set<String> found = new LinkedHashSet<>(List.of(first));
+        Deque<String> left = new ArrayDeque<>(found);
+        while (!left.isEmpty()) {
+            next.apply(left.pop()).filter(found::add).filter(all::contains).forEach(left::add);
         }
+        return found;
     }
 
     private void addUsesOf(String disk, List<String> uses) {
-        String number = SystemFiles.text(kernel, "/sys/class/block/" + disk + "/dev").orElse("none");
+        String number = SystemFiles.text(kernel, BLOCK + "/" + disk + "/dev").orElse("none");
         lines("/proc/self/mountinfo").map(line -> line.split(" ")).filter(mount -> isOn(mount, number))
                 .map(mount -> disk + " is mounted at " + mount[4]).forEach(uses::add);
-        lines("/proc/swaps").map(line -> line.split("\\s+")[0])
+        lines("/proc/swaps").map(line -> line.split("\\s+", 2)[0])
                 .filter(path -> path.startsWith("/dev/") && number.equals(numberOf(path)))
                 .map(_ -> disk + " is swap").forEach(uses::add);
     }
@@ -83,18 +96,17 @@ final class DeviceUse {
     }
 
     private Stream<String> lines(String path) {
-        return SystemFiles.text(kernel, path).orElse("").lines();
+        return SystemFiles.lines(kernel, path);
     }
 
     private List<String> network() {
-        List<String> links = ownedOf("/sys/class/net").stream().filter(this::isUp).toList();
-        boolean others = SystemFiles.names(kernel, "/sys/class/net").stream().filter(
-                link -> SystemFiles.exists(kernel, "/sys/class/net/" + link + "/device")).filter(this::isUp)
+        List<String> links = ownedOf(NET).stream().filter(this::isUp).toList();
+        boolean others = SystemFiles.names(kernel, NET).stream().filter(
+                link -> SystemFiles.exists(kernel, NET + "/" + link + "/device")).filter(this::isUp)
                 .anyMatch(link -> !links.contains(link));
         List<String> uses = new ArrayList<>();
         for (String link : links) {
-            Optional<String> routed = withUppers(link, new HashSet<>()).stream().filter(this::hasDefaultRoute)
-                    .findFirst();
+            Optional<String> routed = withUppers(link).stream().filter(this::hasDefaultRoute).findFirst();
             if (routed.isPresent()) {
                 uses.add(link + " has the default route"
                         + routed.filter(upper -> !upper.equals(link)).map(upper -> " through " + upper).orElse(""));
@@ -106,17 +118,14 @@ final class DeviceUse {
     }
 
     private boolean isUp(String link) {
-        return SystemFiles.text(kernel, "/sys/class/net/" + link + "/operstate")
+        return SystemFiles.text(kernel, NET + "/" + link + "/operstate")
                 .filter(Set.of("up", "unknown")::contains).isPresent();
     }
 
     /** The bridges, bonds and VLANs that are made of a link. */
-    private Set<String> withUppers(String link, Set<String> found) {
-        if (found.add(link)) {
-            SystemFiles.names(kernel, "/sys/class/net/" + link).stream().filter(name -> name.startsWith("upper_"))
-                    .forEach(name -> withUppers(name.substring("upper_".length()), found));
-        }
-        return found;
+    private Set<String> withUppers(String link) {
+        return reachable(link, NET, next -> SystemFiles.names(kernel, NET + "/" + next).stream()
+                .filter(name -> name.startsWith("upper_")).map(name -> name.substring("upper_".length())));
     }
 
     private boolean hasDefaultRoute(String link) {

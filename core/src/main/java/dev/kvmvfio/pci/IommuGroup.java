@@ -1,7 +1,10 @@
 package dev.kvmvfio.pci;
 
 import dev.kvmvfio.internal.SystemFiles;
+import dev.kvmvfio.kernel.AnswerException;
 import dev.kvmvfio.kernel.Kernel;
+import dev.kvmvfio.kernel.KernelException;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
@@ -26,15 +29,22 @@ public final class IommuGroup {
         this.number = number;
     }
 
+    /** One whose number the kernel says as the name of something. */
+    static IommuGroup named(Kernel kernel, String operation, String path, String name) {
+        return new IommuGroup(kernel, (int) SystemFiles.number(operation, path, name, Integer.MAX_VALUE));
+    }
+
     /**
      * All groups of a host.
      *
      * @param kernel where to look
      * @return in the order of their numbers; empty when no IOMMU is on
+     * @throws KernelException when sysfs cannot be read
+     * @throws AnswerException when the name of one is no number
      */
     public static List<IommuGroup> list(Kernel kernel) {
-        return SystemFiles.names(kernel, GROUPS).stream().map(Integer::valueOf).sorted()
-                .map(number -> new IommuGroup(kernel, number)).toList();
+        return SystemFiles.names(kernel, GROUPS).stream().map(name -> named(kernel, "readdir", GROUPS, name))
+                .sorted(Comparator.comparingInt(IommuGroup::number)).toList();
     }
 
     /**
@@ -56,13 +66,13 @@ public final class IommuGroup {
     }
 
     /**
-     * Its PCI devices.
+     * Its PCI devices; other members are left out.
      *
      * @return in the order of their addresses
      */
     public List<PciDevice> devices() {
         return SystemFiles.names(kernel, GROUPS + "/" + number + "/devices").stream()
-                .filter(name -> name.contains(":")).map(PciAddress::parse).sorted()
+                .filter(PciAddress::isAddress).map(PciAddress::parse).sorted()
                 .map(address -> new PciDevice(kernel, address)).toList();
     }
 

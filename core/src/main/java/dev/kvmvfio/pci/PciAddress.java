@@ -46,6 +46,11 @@ public record PciAddress(int domain, int bus, int device, int function) implemen
                 hex(matcher.group(3)), hex(matcher.group(4)));
     }
 
+    /** Whether a name is one, and not that of a device of another bus. */
+    static boolean isAddress(String name) {
+        return FORM.matcher(name).matches();
+    }
+
     private static int hex(String digits) {
         return Integer.parseInt(digits, 16);
     }

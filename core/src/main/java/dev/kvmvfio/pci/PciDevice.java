@@ -1,6 +1,7 @@
 package dev.kvmvfio.pci;
 
 import dev.kvmvfio.internal.SystemFiles;
+import dev.kvmvfio.kernel.AnswerException;
 import dev.kvmvfio.kernel.DeviceNumber;
 import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.Kernel;
@@ -59,9 +60,12 @@ public final class PciDevice {
      *
      * @param kernel where to look
      * @return in the order of their addresses
+     * @throws KernelException when sysfs cannot be read
+     * @throws AnswerException when the name of one is no address
      */
     public static List<PciDevice> list(Kernel kernel) {
-        return SystemFiles.names(kernel, DEVICES).stream().map(PciAddress::parse).sorted()
+        return SystemFiles.names(kernel, DEVICES).stream()
+                .map(name -> SystemFiles.parse("readdir", DEVICES, name, "PCI address", PciAddress::parse)).sorted()
                 .map(address -> new PciDevice(kernel, address)).toList();
     }
 
@@ -92,9 +96,10 @@ public final class PciDevice {
      *
      * @return the vendor's number, 0 to 0xffff
      * @throws HostException when the device is gone
+     * @throws AnswerException when sysfs has no such number
      */
     public int vendorId() {
-        return number("vendor");
+        return number("vendor", 0xffff);
     }
 
     /**
@@ -102,9 +107,10 @@ public final class PciDevice {
      *
      * @return the vendor's number for it, 0 to 0xffff
      * @throws HostException when the device is gone
+     * @throws AnswerException when sysfs has no such number
      */
     public int deviceId() {
-        return number("device");
+        return number("device", 0xffff);
     }
 
     /**
@@ -112,9 +118,10 @@ public final class PciDevice {
      *
      * @return base class, subclass and interface, 0 to 0xffffff
      * @throws HostException when the device is gone
+     * @throws AnswerException when sysfs has no such number
      */
     public int classCode() {
-        return number("class");
+        return number("class", 0xff_ffff);
     }
 
     /**
@@ -122,14 +129,16 @@ public final class PciDevice {
      *
      * @return what its class says
      * @throws HostException when the device is gone
+     * @throws AnswerException when sysfs has no such number
      */
     public boolean isBridge() {
         return classCode() >> 8 == BRIDGE;
     }
 
-    private int number(String name) {
-        return Integer.decode(
-                SystemFiles.text(kernel, path(name)).orElseThrow(() -> new HostException(address + " is gone", "")));
+    private int number(String name, int most) {
+        return SystemFiles.number(kernel, path(name), most)
+                .orElseThrow(() -> new HostException(address + " is gone", ""))
+                .intValue();
     }
 
     /**
@@ -145,10 +154,12 @@ public final class PciDevice {
      * The devices that the IOMMU cannot tell from this one, and this one.
      *
      * @return the group; empty when no IOMMU is on
+     * @throws KernelException when sysfs cannot be read
+     * @throws AnswerException when the group's name is no number
      */
     public Optional<IommuGroup> iommuGroup() {
-        return SystemFiles.linkName(kernel, path("iommu_group"))
-                .map(name -> new IommuGroup(kernel, Integer.parseInt(name)));
+        String link = path("iommu_group");
+        return SystemFiles.linkName(kernel, link).map(name -> IommuGroup.named(kernel, "readlink", link, name));
     }
 
     /**
@@ -165,10 +176,13 @@ public final class PciDevice {
      * The device number that the node of {@link #vfioName} must have.
      *
      * @return as sysfs has it; empty when there is none
+     * @throws KernelException when sysfs cannot be read
+     * @throws AnswerException when it has no such number
      */
     public Optional<DeviceNumber> vfioDeviceNumber() {
-        return vfioName().flatMap(name -> SystemFiles.text(kernel, path("vfio-dev/" + name + "/dev")))
-                .map(DeviceNumber::parse);
+        return vfioName().map(name -> path("vfio-dev/" + name + "/dev"))
+                .flatMap(path -> SystemFiles.text(kernel, path)
+                        .map(text -> SystemFiles.parse("read", path, text, "device number", DeviceNumber::parse)));
     }
 
     /**

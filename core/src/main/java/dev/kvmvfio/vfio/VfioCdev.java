@@ -56,7 +56,7 @@ public final class VfioCdev extends VfioFile {
         String path = path(device);
         FileDescriptor fd = DeviceNode.open(kernel, path, VfioCdev::openRemedy);
         return Lifecycle.complete(Lifecycle.root(new VfioCdev(fd, device), fd),
-                _ -> checkNode(device, path, DeviceNumber.of(kernel.deviceNumber(path))));
+                _ -> checkNode(device, path, kernel.deviceNumber(path)));
     }
 
     /**
@@ -64,12 +64,17 @@ public final class VfioCdev extends VfioFile {
      *
      * @param device a device that a VFIO driver has
      * @return the node's path, whether it exists or not
+     * @throws HostException when no VFIO driver has it, or the kernel has no cdevs
      */
     public static String path(PciDevice device) {
-        return FOLDER + device.vfioName().orElseThrow();
+        return FOLDER + device.vfioName().orElseThrow(() -> new HostException(device + " has no cdev", ""));
     }
 
-    private static void checkNode(PciDevice device, String path, DeviceNumber number) {
+    private static void checkNode(PciDevice device, String path, long answer) {
+        if (answer < 0) {
+            throw new KernelException("stat", path, answer);
+        }
+        DeviceNumber number = DeviceNumber.of(answer);
         DeviceNumber expected = device.vfioDeviceNumber().orElse(NO_DEVICE);
         if (!number.equals(expected)) {
             throw new HostException(path + " is the node " + number + ", but " + device + " has the cdev " + expected,
