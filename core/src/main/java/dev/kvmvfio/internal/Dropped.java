@@ -4,8 +4,6 @@ import dev.kvmvfio.kernel.Handle;
 import java.lang.ref.PhantomReference;
 import java.lang.ref.ReferenceQueue;
 import java.util.Locale;
-import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -16,33 +14,39 @@ final class Dropped {
     private static final String PROPERTY = "dev.kvmvfio.leaks";
     private static final Level LEVEL = Level.valueOf(System.getProperty(PROPERTY, "simple").toUpperCase(Locale.ROOT));
     private static final ReferenceQueue<Handle> QUEUE = new ReferenceQueue<>();
-    private static final Set<Watch> OPEN = ConcurrentHashMap.newKeySet();
+    /** The last of those that are open, which would be collected otherwise. */
+    private static @Nullable Watch last;
 
     private enum Level {
         OFF, SIMPLE, TRACE
     }
 
-    /** Knows of a handle what a report says, and keeps nothing of it alive. */
+    /** Knows of a handle what a report says. A file would keep its kernel, and that an observer that knows the handle. */
     static final class Watch extends PhantomReference<Handle> {
-        private final Object name;
+        private final String name;
+        private final int number;
         private final @Nullable Throwable opened;
+        private @Nullable Watch before;
+        private @Nullable Watch after;
+        private boolean open;
 
-        private Watch(Handle handle, Object name) {
+        private Watch(Handle handle, String name, int number) {
             super(handle, QUEUE);
             this.name = name;
+            this.number = number;
             opened = LEVEL == Level.TRACE ? new Throwable("opened here") : null;
         }
 
         /** It is closed, or belongs to another one, which is watched. */
         void end() {
-            OPEN.remove(this);
+            remove(this);
             clear();
         }
 
         private void report() {
-            if (OPEN.remove(this)) {
+            if (remove(this)) {
                 System.getLogger("dev.kvmvfio").log(System.Logger.Level.WARNING,
-                        name + " was dropped while it was open:"
+                        name + (number < 0 ? "" : " (fd " + number + ")") + " was dropped while it was open:"
                                 + " what it holds stays until the program ends. Close it"
                                 + (opened == null ? "; -D" + PROPERTY + "=trace tells where it was opened" : ""),
                         opened);
@@ -53,16 +57,46 @@ final class Dropped {
     private Dropped() {
     }
 
-    /** Watches a handle that belongs to no other, with what names it in a report; null when nothing is watched. */
-    static @Nullable Watch watch(Handle handle, Object name) {
+    /**
+     * Watches a handle that belongs to no other; null when nothing is watched.
+     *
+     * @param name what names it in a report
+     * @param number of its file; negative when it has none
+     */
+    static @Nullable Watch watch(Handle handle, String name, int number) {
         if (LEVEL == Level.OFF) {
             return null;
         }
         for (Object dropped; (dropped = QUEUE.poll()) != null;) {
             ((Watch) dropped).report();
         }
-        Watch watch = new Watch(handle, name);
-        OPEN.add(watch);
+        Watch watch = new Watch(handle, name, number);
+        add(watch);
         return watch;
+    }
+
+    private static synchronized void add(Watch watch) {
+        watch.open = true;
+        watch.before = last;
+        if (last != null) {
+            last.after = watch;
+        }
+        last = watch;
+    }
+
+    private static synchronized boolean remove(Watch watch) {
+        if (!watch.open) {
+            return false;
+        }
+        watch.open = false;
+        if (watch.before != null) {
+            watch.before.after = watch.after;
+        }
+        if (watch.after == null) {
+            last = watch.before;
+        } else {
+            watch.after.before = watch.before;
+        }
+        return true;
     }
 }

@@ -5,6 +5,8 @@ import org.jspecify.annotations.Nullable;
 /** Collects what goes wrong while several things must all be tried. */
 public final class Failures {
     private @Nullable Throwable first;
+    /** Whether somebody else tells of it too, with what it has suppressed. */
+    private boolean known;
 
     /** Nothing has failed yet. */
     public Failures() {
@@ -33,16 +35,28 @@ public final class Failures {
         }
     }
 
-    /** Keeps what others have collected. */
-    public void addAll(Failures others) {
-        if (others.first != null) {
-            add(others.first);
+    /** Keeps what was collected before, unless there is something else to tell of. */
+    public void addKnown(Throwable failure) {
+        if (first == null) {
+            first = failure;
+            known = true;
         }
     }
 
-    /** Whether nothing has failed. */
-    public boolean isEmpty() {
-        return first == null;
+    /** Keeps what others have collected. */
+    public void addAll(Failures others) {
+        if (others.first != null) {
+            if (others.known) {
+                addKnown(others.first);
+            } else {
+                add(others.first);
+            }
+        }
+    }
+
+    /** The first failure, with the later ones suppressed; null when nothing has failed. */
+    public @Nullable Throwable first() {
+        return first;
     }
 
     /** Throws the first failure, if there was one, with the later ones suppressed. */

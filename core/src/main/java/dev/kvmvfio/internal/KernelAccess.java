@@ -40,6 +40,9 @@ public abstract class KernelAccess {
     /** Calls a handle's hook. */
     protected abstract void release(Handle handle);
 
+    /** What a file is, without its number. */
+    protected abstract String name(FileDescriptor fd);
+
     /** Whether the kernel has a file's number back: the last call that used it may give it back after the close. */
     public abstract boolean isGivenBack(FileDescriptor fd);
 

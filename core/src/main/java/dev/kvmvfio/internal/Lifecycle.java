@@ -2,6 +2,7 @@ package dev.kvmvfio.internal;
 
 import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.kernel.Errno;
+import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kernel.KvmVfioException;
@@ -12,8 +13,8 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.SequencedSet;
 import java.util.concurrent.locks.LockSupport;
-import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
+import java.util.function.Predicate;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -40,14 +41,17 @@ public final class Lifecycle {
     private final int rank;
     private volatile State state = State.OPEN;
     private volatile @Nullable Thread closer;
-    private int leases;
+    /** Changed under the lock. */
+    private volatile int leases;
     /** Whether there is something to give back. A handle joins its parents before the call that makes it. */
     private volatile boolean exists = true;
     /** Whether a call ended in a way that does not say if the kernel did it. */
     private boolean unsure;
     private @Nullable SequencedSet<Handle> children;
-    private final List<Handle> parents = new ArrayList<>(2);
-    private volatile List<Runnable> followers = List.of();
+    /** Of an open handle they become more; of one that is being closed they stay. */
+    private List<Handle> parents = List.of();
+    /** Steps to run, and handles to close. */
+    private volatile List<Object> followers = List.of();
     private volatile Dropped.@Nullable Watch watch;
 
     /**
@@ -66,10 +70,20 @@ public final class Lifecycle {
     /**
      * Begins to watch a handle that belongs to no other, so that it is reported when a program drops it.
      *
-     * @param name what the report says; it must not know the handle
+     * @param name what the report says
      */
-    public static <H extends Handle> H root(H handle, Object name) {
-        of(handle).watch = Dropped.watch(handle, name);
+    public static <H extends Handle> H root(H handle, String name) {
+        of(handle).watch = Dropped.watch(handle, name, -1);
+        return handle;
+    }
+
+    /**
+     * Begins to watch a handle that belongs to no other, so that it is reported when a program drops it.
+     *
+     * @param fd its file
+     */
+    public static <H extends Handle> H root(H handle, FileDescriptor fd) {
+        of(handle).watch = Dropped.watch(handle, KernelAccess.get().name(fd), fd.number());
         return handle;
     }
 
@@ -144,7 +158,7 @@ public final class Lifecycle {
             above.requireOpen(parent);
             synchronized (below) {
                 below.requireOpen(child);
-                below.parents.add(parent);
+                below.addParent(parent);
                 below.endWatch();
                 if (above.children == null) {
                     above.children = new LinkedHashSet<>();
@@ -153,6 +167,13 @@ public final class Lifecycle {
                 above.children.addLast(child);
             }
         }
+    }
+
+    private void addParent(Handle parent) {
+        if (parents.isEmpty()) {
+            parents = new ArrayList<>(2);
+        }
+        parents.add(parent);
     }
 
     private void requireOpen(Handle self) {
@@ -184,13 +205,19 @@ public final class Lifecycle {
 
     /**
      * Runs a step after a handle was closed, by the thread that closed it, when that is out of its calls and closes: it
-     * closes what is above and of no use any more, or tells of it.
+     * tells of the close.
      */
     public static void follow(Handle handle, Runnable step) {
-        Lifecycle life = of(handle);
-        synchronized (life) {
-            life.followers = Stream.concat(life.followers.stream(), Stream.of(step)).toList();
-        }
+        of(handle).addFollower(step);
+    }
+
+    /** Closes what is above a handle and of no use without it, as {@link #follow(Handle, Runnable)} runs a step. */
+    public static void follow(Handle handle, Handle above) {
+        of(handle).addFollower(above);
+    }
+
+    private synchronized void addFollower(Object follower) {
+        followers = Stream.concat(followers.stream(), Stream.of(follower)).toList();
     }
 
     /** All that is below a handle, each once, what was made first first. */
@@ -263,8 +290,8 @@ public final class Lifecycle {
         Turn.leaveLease(turn);
     }
 
-    private synchronized boolean isLeased() {
-        return leases > 0;
+    private static boolean isFree(Handle handle) {
+        return of(handle).leases == 0;
     }
 
     /** A call begins into a kernel that may call back: until it ends, nothing that this thread does waits. */
@@ -301,10 +328,10 @@ public final class Lifecycle {
         }
     }
 
-    private static boolean until(@Nullable Object[] turn, BooleanSupplier condition) {
+    private static boolean until(Predicate<Handle> condition, Handle handle, @Nullable Object[] turn) {
         boolean interrupted = false;
         try {
-            while (!condition.getAsBoolean()) {
+            while (!condition.test(handle)) {
                 if (!Turn.mayWait(turn)) {
                     return false;
                 }
@@ -333,9 +360,12 @@ public final class Lifecycle {
 
     /** Closes handles, each of which is tried, and answers whether all of them are closed now. */
     public static boolean closeAll(List<? extends Handle> handles) {
+        @Nullable
+        Object[] turn = Turn.current();
         Failures failures = new Failures();
-        handles.forEach(handle -> failures.attempt(handle::close));
-        failures.throwFirst();
+        Turn.forgetRefusals(turn);
+        handles.forEach(handle -> close(handle, turn, failures));
+        finish(turn, failures);
         return handles.stream().allMatch(Lifecycle::isClosed);
     }
 
@@ -346,13 +376,15 @@ public final class Lifecycle {
 
     /** Stops what must not go on in any child; false when it goes on in one. */
     public static boolean quiesceChildren(Handle parent) {
+        @Nullable
+        Object[] turn = Turn.current();
         Failures failures = new Failures();
         boolean quiet = true;
         for (Handle child : children(parent)) {
             try {
                 quiet &= quiesce(child);
             } catch (Throwable failure) {
-                failures.add(failure);
+                add(failure, turn, failures);
             }
         }
         failures.throwFirst();
@@ -364,12 +396,23 @@ public final class Lifecycle {
         @Nullable
         Object[] turn = Turn.current();
         Failures failures = new Failures();
+        Turn.forgetRefusals(turn);
         close(handle, turn, failures);
+        finish(turn, failures);
+    }
+
+    private static void finish(@Nullable Object[] turn, Failures failures) {
         drain(turn, failures);
+        Turn.forgetRefusals(turn);
         failures.throwFirst();
     }
 
     private static void close(Handle handle, @Nullable Object[] turn, Failures failures) {
+        Throwable refusal = Turn.refusal(turn, handle);
+        if (refusal != null) {
+            failures.addKnown(refusal);
+            return;
+        }
         Lifecycle life = of(handle);
         Handle outer = Turn.closing(turn);
         if (outer != null && of(outer).rank >= life.rank && life.state != State.CLOSED) {
@@ -394,11 +437,15 @@ public final class Lifecycle {
 
     /** Takes a close over, after one that goes on in another thread; false when there is nothing left to do here. */
     private boolean begin(Handle handle, @Nullable Object[] turn) {
-        if (closer == Thread.currentThread() || !until(turn, this::beginIfNobodyElse)) {
+        if (closer == Thread.currentThread() || !until(Lifecycle::beginIfNobodyElse, handle, turn)) {
             Turn.putOff(turn, handle);
             return false;
         }
         return closer == Thread.currentThread();
+    }
+
+    private static boolean beginIfNobodyElse(Handle handle) {
+        return of(handle).beginIfNobodyElse();
     }
 
     private synchronized boolean beginIfNobodyElse() {
@@ -416,49 +463,70 @@ public final class Lifecycle {
         Failures own = new Failures();
         boolean closed = false;
         try {
-            closed = end(handle, KernelAccess.get(), turn, own);
+            closed = giveBack(handle, turn, own);
         } catch (Throwable failure) {
             own.add(failure);
         }
-        if (!closed && own.isEmpty()) {
-            Turn.putOff(turn, handle);
+        if (!closed) {
+            goOnLater(handle, turn, own.first());
         }
         failures.addAll(own);
         return closed;
     }
 
-    private boolean end(Handle handle, KernelAccess hooks, @Nullable Object[] turn, Failures failures) {
+    /** A hook that closes things meets again what was refused before. */
+    private static void add(Throwable failure, @Nullable Object[] turn, Failures failures) {
+        if (Turn.isRefusal(turn, failure)) {
+            failures.addKnown(failure);
+        } else {
+            failures.add(failure);
+        }
+    }
+
+    private static void goOnLater(Handle handle, @Nullable Object[] turn, @Nullable Throwable refused) {
+        if (refused == null) {
+            Turn.putOff(turn, handle);
+        } else {
+            Turn.refuse(turn, handle, refused);
+        }
+    }
+
+    private boolean giveBack(Handle handle, @Nullable Object[] turn, Failures failures) {
         try {
-            if (!until(turn, () -> hooks.quiesce(handle))) {
+            if (!until(Lifecycle::quiesce, handle, turn)) {
                 return false;
             }
         } catch (Throwable failure) {
-            failures.add(failure);
+            add(failure, turn, failures);
         }
         for (Handle child : all().reversed()) {
             close(child, turn, failures);
         }
-        if (hasChildren() || !until(turn, () -> !isLeased())) {
-            return false;
-        }
-        if (exists && (!until(turn, () -> hooks.settle(handle)) || !release(handle, hooks, failures))) {
+        if (hasChildren() || !until(Lifecycle::isFree, handle, turn)) {
             return false;
         }
         if (exists) {
-            followers.forEach(step -> Turn.putOff(turn, step));
+            if (!until(Lifecycle::settle, handle, turn) || !release(handle, failures)) {
+                return false;
+            }
+            for (Object follower : followers) {
+                Turn.putOff(turn, follower);
+            }
         }
-        parents().forEach(parent -> leave(parent, handle, turn));
+        for (Handle parent : parents) {
+            leave(parent, handle, turn);
+        }
         endWatch();
         return true;
     }
 
-    private synchronized List<Handle> parents() {
-        return List.copyOf(parents);
+    private static boolean settle(Handle handle) {
+        return KernelAccess.get().settle(handle);
     }
 
-    private boolean release(Handle handle, KernelAccess hooks, Failures failures) {
+    private boolean release(Handle handle, Failures failures) {
         try {
-            hooks.release(handle);
+            KernelAccess.get().release(handle);
             return true;
         } catch (ClosedException gone) {
             // Its file was closed by other means, and took it along.

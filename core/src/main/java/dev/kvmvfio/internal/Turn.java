@@ -1,9 +1,12 @@
 package dev.kvmvfio.internal;
 
 import dev.kvmvfio.kernel.Handle;
-import java.util.ArrayDeque;
+import java.util.HashMap;
+import java.util.LinkedHashSet;
+import java.util.Map;
 import java.util.Objects;
-import java.util.Queue;
+import java.util.SequencedSet;
+
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -21,8 +24,9 @@ final class Turn {
     private static final int COUNTS = 0;
     private static final int CLOSING = 1;
     private static final int LATER = 2;
+    private static final int REFUSED = 3;
     private static final ThreadLocal<@Nullable Object[]> OF_THREAD = ThreadLocal
-            .withInitial(() -> new @Nullable Object[]{new int[3], null, new ArrayDeque<>()});
+            .withInitial(() -> new @Nullable Object[]{new int[3], null, new LinkedHashSet<>(), null});
 
     private Turn() {
     }
@@ -37,8 +41,13 @@ final class Turn {
     }
 
     @SuppressWarnings("unchecked")
-    private static Queue<Object> later(@Nullable Object[] turn) {
-        return (Queue<Object>) Objects.requireNonNull(turn[LATER]);
+    private static SequencedSet<Object> later(@Nullable Object[] turn) {
+        return (SequencedSet<Object>) Objects.requireNonNull(turn[LATER]);
+    }
+
+    @SuppressWarnings("unchecked")
+    private static @Nullable Map<Object, Throwable> refused(@Nullable Object[] turn) {
+        return (Map<Object, Throwable>) turn[REFUSED];
     }
 
     static void enterCall(@Nullable Object[] turn) {
@@ -86,17 +95,13 @@ final class Turn {
         return mayWait(turn) && counts(turn)[CLOSES] == 0;
     }
 
-    /** Keeps a handle until this thread is free, to close it then. */
-    static void putOff(@Nullable Object[] turn, Handle handle) {
-        Queue<Object> later = later(turn);
-        if (!later.contains(handle)) {
-            later.add(handle);
+    /** Keeps a handle to close, or a step to run, until this thread is free. */
+    static void putOff(@Nullable Object[] turn, Object next) {
+        later(turn).add(next);
+        Map<Object, Throwable> refused = refused(turn);
+        if (refused != null) {
+            refused.remove(next);
         }
-    }
-
-    /** Keeps a step until this thread is free, to run it then. */
-    static void putOff(@Nullable Object[] turn, Runnable step) {
-        later(turn).add(step);
     }
 
     static boolean hasNext(@Nullable Object[] turn) {
@@ -105,6 +110,33 @@ final class Turn {
 
     /** What was put off first; null when there is nothing, or this thread is not free. */
     static @Nullable Object next(@Nullable Object[] turn) {
-        return hasNext(turn) ? later(turn).poll() : null;
+        return hasNext(turn) ? later(turn).removeFirst() : null;
+    }
+
+    /** Keeps why a handle was not given back, for its other parents, each of which would try it once more. */
+    static void refuse(@Nullable Object[] turn, Handle handle, Throwable why) {
+        Map<Object, Throwable> refused = refused(turn);
+        if (refused == null) {
+            turn[REFUSED] = refused = new HashMap<>();
+        }
+        refused.put(handle, why);
+    }
+
+    /** Why the close that this thread is in could not give a handle back; null when it has not tried, or has. */
+    static @Nullable Throwable refusal(@Nullable Object[] turn, Handle handle) {
+        Map<Object, Throwable> refused = refused(turn);
+        return refused == null ? null : refused.get(handle);
+    }
+
+    static boolean isRefusal(@Nullable Object[] turn, Throwable failure) {
+        Map<Object, Throwable> refused = refused(turn);
+        return refused != null && refused.containsValue(failure);
+    }
+
+    /** A close that is within no other one tries everything. */
+    static void forgetRefusals(@Nullable Object[] turn) {
+        if (counts(turn)[CLOSES] == 0) {
+            turn[REFUSED] = null;
+        }
     }
 }

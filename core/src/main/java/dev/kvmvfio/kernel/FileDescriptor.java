@@ -133,6 +133,10 @@ public final class FileDescriptor implements AutoCloseable {
         return users >= 0;
     }
 
+    String name() {
+        return name;
+    }
+
     /** Whether the kernel has the number back: the last call that used it may give it back after the close. */
     boolean isGivenBack() {
         return givenBack;

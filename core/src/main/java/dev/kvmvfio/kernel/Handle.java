@@ -54,6 +54,11 @@ public abstract class Handle implements AutoCloseable {
             }
 
             @Override
+            protected String name(FileDescriptor fd) {
+                return fd.name();
+            }
+
+            @Override
             public boolean isGivenBack(FileDescriptor fd) {
                 return fd.isGivenBack();
             }

@@ -184,7 +184,7 @@ public final class AttachedDevice extends Handle {
 
     private void opened(GuestDevice opened) {
         device = opened;
-        Lifecycle.follow(opened, this::close);
+        Lifecycle.follow(opened, this);
     }
 
     /** Told only when the undo is known: a watcher that throws ends the attach like a failed step. */

@@ -15,7 +15,7 @@ public final class BoundDevice extends VfioDevice implements IommufdDevice {
 
     static BoundDevice bind(VfioCdev cdev, Iommufd iommufd) {
         BoundDevice device = new BoundDevice(cdev, iommufd);
-        Lifecycle.follow(device, cdev::close);
+        Lifecycle.follow(device, cdev);
         return Lifecycle.make(device, () -> device.binding.setId(cdev.bindFor(false, iommufd)), cdev, iommufd);
     }
 

@@ -16,7 +16,7 @@ public final class BoundGuestDevice extends GuestDevice implements IommufdDevice
     static BoundGuestDevice bind(RegisteredCdev registration, Iommufd iommufd) {
         VfioCdev cdev = registration.file();
         BoundGuestDevice device = new BoundGuestDevice(registration, iommufd);
-        Lifecycle.follow(device, cdev::close);
+        Lifecycle.follow(device, cdev);
         return Lifecycle.make(device, () -> device.binding.setId(cdev.bindFor(true, iommufd)), registration, iommufd);
     }
 

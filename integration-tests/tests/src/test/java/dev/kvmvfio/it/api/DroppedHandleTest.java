@@ -5,12 +5,17 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.kvmvfio.kernel.EventFd;
 import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kernel.HostMemory;
+import dev.kvmvfio.kernel.Kernel;
+import dev.kvmvfio.kernel.ObservedKernel;
+import dev.kvmvfio.kernel.SystemCall;
 import dev.kvmvfio.kvm.Kvm;
 import dev.kvmvfio.kvm.Vm;
 import dev.kvmvfio.mock.MockKernel;
 import java.lang.ref.WeakReference;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.function.LongSupplier;
 import java.util.logging.Handler;
 import java.util.logging.LogRecord;
 import java.util.logging.Logger;
@@ -47,11 +52,13 @@ class DroppedHandleTest {
     @BeforeEach
     void listen() {
         LOGGER.addHandler(handler);
+        LOGGER.setUseParentHandlers(false);
     }
 
     @AfterEach
     void listenNoMore() {
         LOGGER.removeHandler(handler);
+        LOGGER.setUseParentHandlers(true);
     }
 
     /** In a method of its own, so that no local variable keeps it. */
@@ -76,6 +83,31 @@ class DroppedHandleTest {
         assertThat(dropped.get()).isNull();
         assertThat(reports).allMatch(report -> report.contains("was dropped while it was open")
                 && report.contains("-Ddev.kvmvfio.leaks=trace"));
+    }
+
+    /** A program's own kernel may know the handles that are open in it. */
+    private static final class Knowing extends ObservedKernel {
+        private final List<Handle> handles = new ArrayList<>();
+
+        Knowing(Kernel kernel) {
+            super(kernel);
+        }
+
+        @Override
+        protected long call(SystemCall call, LongSupplier made) {
+            return made.getAsLong();
+        }
+    }
+
+    private void dropWithItsKernel() {
+        Knowing kernel = new Knowing(mock);
+        kernel.handles.add(Kvm.open(kernel));
+    }
+
+    @Test
+    void isReportedWithAKernelThatKnowsIt() throws InterruptedException {
+        dropWithItsKernel();
+        awaitReport("/dev/kvm (fd ");
     }
 
     /** What a handle belongs to is reported in its place. */

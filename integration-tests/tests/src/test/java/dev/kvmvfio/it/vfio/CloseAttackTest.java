@@ -52,6 +52,7 @@ class CloseAttackTest {
     /** Refuses all calls of one name for a while, and tells of each call before and after it. */
     private static final class Nasty extends ObservedKernel {
         private volatile String refused = "";
+        private volatile int refusals;
         private volatile String watched = "";
         private volatile Runnable before = () -> {
         };
@@ -65,6 +66,7 @@ class CloseAttackTest {
         @Override
         protected long call(SystemCall call, LongSupplier made) {
             if (call.name().equals(refused)) {
+                refusals++;
                 return -Errno.EIO.number();
             }
             boolean now = call.name().equals(watched);
@@ -123,6 +125,39 @@ class CloseAttackTest {
         kernel.refused = "";
         group.close();
         assertThat(container.openHandles()).isEmpty();
+    }
+
+    /** A mapping belongs to its space, its memory and more: each of them closes it, and would try again. */
+    @ParameterizedTest
+    @EnumSource
+    void aCloseTriesWhatIsRefusedOnce(VfioInterface by) {
+        GuestMemory memory = GuestMemory.create(vm, 0, root(HostMemory.allocate(kernel, 1 << 16)));
+        memory.add(1 << 20, root(HostMemory.allocate(kernel, 1 << 16)));
+        AttachedDevice attached = AttachedDevice.request(kernel, ADDRESS).via(by).attach(memory);
+        kernel.refused = by == VfioInterface.CDEV ? "IOMMU_IOAS_UNMAP" : "VFIO_IOMMU_UNMAP_DMA";
+        for (Handle handle : List.of(attached, vm, kvm, memory)) {
+            kernel.refusals = 0;
+            assertThatThrownBy(handle::close).isInstanceOf(KernelException.class)
+                    .satisfies(first -> assertThat(first.getSuppressed()).hasSize(1).doesNotContain(first));
+            assertThat(kernel.refusals).as("by the close of " + handle).isEqualTo(2);
+        }
+    }
+
+    @Test
+    void aListenerTriesWhatWasRefusedAgain() {
+        AttachedDevice attached = AttachedDevice.request(kernel, ADDRESS).via(VfioInterface.CDEV).attach(vm);
+        HostMemory memory = root(HostMemory.allocate(kernel, 1 << 16));
+        DmaMapping mapping = attached.dmaSpace().map(0, memory);
+        kernel.refused = "IOMMU_IOAS_UNMAP";
+        assertThatThrownBy(mapping::close).isInstanceOf(KernelException.class);
+        kernel.watched = "KVM_CHECK_EXTENSION";
+        kernel.before = () -> {
+            assertThatThrownBy(mapping::close).isInstanceOf(KernelException.class);
+            kernel.refused = "";
+            mapping.close();
+        };
+        vm.checkExtension(1);
+        assertThat(memory.openHandles()).isEmpty();
     }
 
     @ParameterizedTest
