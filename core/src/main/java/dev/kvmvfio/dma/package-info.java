@@ -1,6 +1,9 @@
 /**
  * Memory for devices: address spaces, what is mapped in them, and where something can be.
  *
+ * <p>What it needs is {@code /dev/iommu} or a VFIO container, and room under {@code RLIMIT_MEMLOCK} for what is mapped.
+ * Examples have the imports of the {@linkplain dev.kvmvfio module's page}.
+ *
  * <p>A device reads and writes memory at I/O virtual addresses (IOVA). {@link dev.kvmvfio.dma.DmaSpace} says what memory
  * they lead to; it is an IOAS of {@code iommufd} or a container of {@code vfio}, and code that only maps need not know
  * which. A virtual machine's memory is mapped where the guest sees it, so that the guest's driver can tell the device an

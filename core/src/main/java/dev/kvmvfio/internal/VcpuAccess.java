@@ -7,6 +7,9 @@ public interface VcpuAccess {
     /** The vCPU's file. */
     FileDescriptor fd();
 
+    /** The number that it was created with. */
+    int id();
+
     /** The file of its VM. */
     FileDescriptor vm();
 

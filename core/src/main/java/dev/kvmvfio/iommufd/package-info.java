@@ -2,6 +2,9 @@
  * iommufd: the address spaces that devices use when they are reached through their cdevs. Linux 6.6 and later, with
  * {@code CONFIG_IOMMUFD} and {@code CONFIG_VFIO_DEVICE_CDEV}.
  *
+ * <p>What it needs: a {@code /dev/iommu} that the user may open, an IOMMU that is on, and a device bound to
+ * {@code vfio-pci}. Examples have the imports of the {@linkplain dev.kvmvfio module's page}.
+ *
  * <p>{@link dev.kvmvfio.iommufd.Iommufd} is an open {@code /dev/iommu}; devices are bound to it, and each is attached to
  * one of its {@linkplain dev.kvmvfio.iommufd.Ioas address spaces}, which it may share with others. A driver in user
  * space, without a virtual machine, lets the kernel choose the addresses:

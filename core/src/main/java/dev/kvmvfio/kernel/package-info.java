@@ -2,6 +2,9 @@
  * System calls and what they are made on: the seam to the operating system, open files that cannot be mistaken for
  * others, eventfds, memory, and the exceptions for what a kernel refuses.
  *
+ * <p>What it needs is Linux on x86-64, aarch64, riscv64 or loongarch64, and native access for the library. Examples have
+ * the imports of the {@linkplain dev.kvmvfio module's page}.
+ *
  * <p>{@link dev.kvmvfio.kernel.Kernel} is the seam, and everything above it takes one:
  * {@link dev.kvmvfio.kernel.Kernel#linux()}, the model in the module {@code dev.kvmvfio.mock}, or one of a program's
  * own. Its calls answer as the kernel does, with a result or a negative errno.
@@ -34,7 +37,7 @@
  * switches them on, and cost nothing that can be measured until then:
  *
  * <pre>
- * java -XX:StartFlightRecording:kvmvfio.Ioctl#enabled=true,kvmvfio.VcpuExit#enabled=true,filename=calls.jfr …
+ * java -XX:StartFlightRecording:+kvmvfio.Ioctl#enabled=true,+kvmvfio.VcpuExit#enabled=true,filename=calls.jfr …
  * jfr print --events 'kvmvfio.*' calls.jfr
  * </pre>
  */

@@ -95,6 +95,11 @@ public final class Vcpu extends KvmFile {
         }
 
         @Override
+        public int id() {
+            return id;
+        }
+
+        @Override
         public FileDescriptor vm() {
             return vm.fd();
         }

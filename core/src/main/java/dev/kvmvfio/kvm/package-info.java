@@ -3,6 +3,10 @@
  * irqfds, ioeventfds and the table of GSI routes. What one architecture alone has is in a package of its own, behind
  * {@code x86()} and {@code aarch64()}.
  *
+ * <p>What it needs is a {@code /dev/kvm} that the user may read and write; {@code scripts/kvm-vfio doctor} and
+ * {@link dev.kvmvfio.passthrough.HostCheck} say what is missing. The {@linkplain dev.kvmvfio module's page} has a first
+ * program that runs as it stands, and the imports of the examples here.
+ *
  * <p>{@link dev.kvmvfio.kvm.Kvm} is an open {@code /dev/kvm}, and makes each {@link dev.kvmvfio.kvm.Vm}. A VM has memory
  * by {@linkplain dev.kvmvfio.kvm.MemorySlot memory slots}, which can be read-only, or log the pages that the guest
  * writes:
@@ -18,12 +22,9 @@
  * }
  *
  * <p>A {@link dev.kvmvfio.kvm.Vcpu} is a platform thread with a loop. The frequent exits allocate nothing, and a kick from
- * another thread is never lost:
+ * another thread is never lost. For a vCPU that was told where to begin, as the first program does:
  *
  * {@snippet lang=java :
- * Vcpu vcpu = vm.createVcpu(0);
- * vcpu.x86().setCpuid(kvm.x86().supportedCpuid());
- * vcpu.x86().updateRegs(regs -> kvm_regs.rip(regs, 0x1000));
  * while (true) {
  *     VcpuExit exit = vcpu.run();                // KVM_RUN
  *     switch (exit) {

@@ -1,6 +1,10 @@
 /**
  * A device for a virtual machine in one call, the guest's memory and its devices together, and what a host lacks.
  *
+ * <p>What it needs: {@code /dev/kvm}, an IOMMU that is on, and a device that is bound to {@code vfio-pci}, with all other
+ * devices of its IOMMU group free of the host's drivers. {@link dev.kvmvfio.passthrough.HostCheck} checks that, and
+ * {@link dev.kvmvfio.pci.DriverBinding} binds. Examples have the imports of the {@linkplain dev.kvmvfio module's page}.
+ *
  * <p>{@link dev.kvmvfio.passthrough.AttachedDevice#request} begins a request, and attaching the device does all steps or
  * none. {@link dev.kvmvfio.passthrough.GuestMemory} keeps memory slots and DMA mappings together, in all attached devices
  * or in none. What the guest gets of the device is the device's to give:

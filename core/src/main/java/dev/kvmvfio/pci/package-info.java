@@ -1,6 +1,9 @@
 /**
  * PCI devices, their drivers and their IOMMU groups, as sysfs shows them.
  *
+ * <p>To look, nothing is needed but sysfs; to bind a device to another driver, root. Examples have the imports of the
+ * {@linkplain dev.kvmvfio module's page}.
+ *
  * <p>Nothing here opens a device. {@link dev.kvmvfio.pci.PciDevice} tells what one is and who drives it, and
  * {@link dev.kvmvfio.pci.IommuGroup} which devices the IOMMU cannot tell from it, so that they go to one owner together:
  *

@@ -2,6 +2,11 @@
  * VFIO: files that stand for devices, their registration with KVM, the devices themselves, and what a guest gets of
  * them.
  *
+ * <p>What it needs: an IOMMU that is on, and a device that is bound to {@code vfio-pci}, as
+ * {@link dev.kvmvfio.pci.DriverBinding} does. By its group (the devices that the IOMMU cannot tell apart) a device is
+ * reached on every kernel with VFIO; by its cdev (a file of its own, in {@code /dev/vfio/devices}) and iommufd on Linux 6.6
+ * and later. Examples have the imports of the {@linkplain dev.kvmvfio module's page}.
+ *
  * <p>A device of a virtual machine is opened through its registration, and in no other way. By the cdev:
  *
  * {@snippet :

@@ -18,6 +18,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** The script that starts the program, and the archive of classes that it keeps beside the jars. */
 class LauncherTest {
     private static final Path LAUNCHER = Path.of("kvm-vfio").toAbsolutePath();
+    private static final Path SHELL = Path.of("shell").toAbsolutePath();
 
     @TempDir
     private static Path jars;
@@ -56,14 +57,31 @@ class LauncherTest {
         return lib.resolve("kvm-vfio-mock.jsa");
     }
 
+    @Test
+    void theShellRunsAProgramOfOneFile() throws Exception {
+        Path program = Files.writeString(lib.resolve("Sum.java"), """
+                class Sum {
+                    public static void main(String[] numbers) {
+                        System.out.println(dev.kvmvfio.kernel.Errno.EBUSY + " " + numbers.length);
+                    }
+                }
+                """);
+        Run run = run(new ProcessBuilder(SHELL.toString(), program.toString(), "3", "4"));
+        assertThat(run).isEqualTo(new Run(0, "EBUSY 2\n", ""));
+    }
+
     /** This variable's options come after those of the command line. */
     private Run list(String moreOptions) throws Exception {
         ProcessBuilder builder = new ProcessBuilder(LAUNCHER.toString(), "list", "--mock");
-        builder.environment().put("KVM_VFIO_LIB", lib.toString());
-        builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
         if (!moreOptions.isEmpty()) {
             builder.environment().put("_JAVA_OPTIONS", moreOptions);
         }
+        return run(builder);
+    }
+
+    private Run run(ProcessBuilder builder) throws Exception {
+        builder.environment().put("KVM_VFIO_LIB", lib.toString());
+        builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
         Path err = lib.resolve("err");
         Process process = builder.redirectError(err.toFile()).start();
         String out = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);

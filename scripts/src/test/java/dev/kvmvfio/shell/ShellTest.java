@@ -57,7 +57,7 @@ class ShellTest {
 
     static Stream<Path> examples() throws IOException {
         try (Stream<Path> files = Files.list(SCRIPTS.resolve("examples"))) {
-            return files.sorted().toList().stream();
+            return files.filter(file -> file.toString().endsWith(".jsh")).sorted().toList().stream();
         }
     }
 

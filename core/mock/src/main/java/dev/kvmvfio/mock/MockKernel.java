@@ -31,8 +31,10 @@ import org.jspecify.annotations.Nullable;
  * <pre>{@code
  * try (var kernel = MockKernel.host(KernelProfile.V6_12)
  *         .device("0000:6a:01.0", d -> d.id(0x8086, 0x10d3).group(26).cdev("vfio0").bar(0, 1 << 20).msix(16))
- *         .start()) {
+ *         .start();
+ *         Kvm kvm = Kvm.open(kernel)) {
  *     // the program's own code, on this kernel
+ *     System.out.println("API version " + kvm.apiVersion());
  * }
  * }</pre>
  *

@@ -1,6 +1,9 @@
 /**
  * A model of Linux with KVM, VFIO and iommufd, for tests on machines that have none of them.
  *
+ * <p>What it needs is a JDK 22 or later and native access for the library: no Linux, no KVM, no rights. Examples have the
+ * imports of the {@linkplain dev.kvmvfio page of the module} {@code dev.kvmvfio}.
+ *
  * <p>A virtual machine monitor that reaches the kernel through {@link dev.kvmvfio.kernel.Kernel} runs unchanged on
  * {@link dev.kvmvfio.mock.MockKernel}. A test describes the host that it needs, runs the program's own code, and lets
  * the mock find what was forgotten:

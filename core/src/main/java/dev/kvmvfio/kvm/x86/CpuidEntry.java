@@ -19,6 +19,21 @@ import java.util.stream.LongStream;
  * @param edx the answer in EDX
  */
 public record CpuidEntry(int function, int index, int flags, int eax, int ebx, int ecx, int edx) {
+    private static final int FEATURES = 0x1;
+    private static final int TOPOLOGY = 0xb;
+    private static final int TOPOLOGY_V2 = 0x1f;
+    private static final int AMD_TOPOLOGY = 0x8000_001e;
+
+    /** This answer on the vCPU that has this APIC id. */
+    CpuidEntry withApicId(int id) {
+        return switch (function) {
+            case FEATURES -> new CpuidEntry(function, index, flags, eax, ebx & 0x00ff_ffff | id << 24, ecx, edx);
+            case TOPOLOGY, TOPOLOGY_V2 -> new CpuidEntry(function, index, flags, eax, ebx, ecx, id);
+            case AMD_TOPOLOGY -> new CpuidEntry(function, index, flags, id, ebx, ecx, edx);
+            default -> this;
+        };
+    }
+
     /** A {@code struct kvm_cpuid2} with room for so many entries. */
     static MemorySegment allocate(SegmentAllocator memory, int entries) {
         MemorySegment cpuid = memory.allocate(kvm_cpuid2.sizeof() + entries * kvm_cpuid_entry2.sizeof(), Long.BYTES);

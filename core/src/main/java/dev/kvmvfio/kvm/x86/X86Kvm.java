@@ -33,7 +33,8 @@ public final class X86Kvm {
     /**
      * {@code KVM_GET_SUPPORTED_CPUID}: what a guest's {@code CPUID} may answer here.
      *
-     * @return the entries, with the APIC id of the host's processor that this was asked on
+     * @return the entries, with the APIC id of the host's processor that this was asked on;
+     *         {@link X86Vcpu#setCpuid} puts the vCPU's own in its place
      * @throws KernelException when the kernel refuses
      */
     public List<CpuidEntry> supportedCpuid() {

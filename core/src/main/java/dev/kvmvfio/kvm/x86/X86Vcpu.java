@@ -103,15 +103,17 @@ public final class X86Vcpu {
 
     /**
      * {@code KVM_SET_CPUID2}: what the guest's {@code CPUID} answers, which also says what the vCPU can do. To be called
-     * before the first run.
+     * before the first run. Each vCPU tells its own id: the functions that answer an APIC id (0x1, 0xb, 0x1f and
+     * 0x8000001e) get the number that this vCPU was created with.
      *
-     * @param entries all of them, usually {@link X86Kvm#supportedCpuid()} with the vCPU's own APIC id
+     * @param entries all of them, usually {@link X86Kvm#supportedCpuid()}; their APIC ids do not matter
      * @throws KernelException when the kernel refuses; {@code E2BIG} for too many, {@code EINVAL} for a vCPU that ran
      *         already with others
      */
     public void setCpuid(List<CpuidEntry> entries) {
+        List<CpuidEntry> own = entries.stream().map(entry -> entry.withApicId(vcpu.id())).toList();
         try (Arena arena = Arena.ofConfined()) {
-            int result = fd.ioctl(SET_CPUID2, CpuidEntry.write(arena, entries));
+            int result = fd.ioctl(SET_CPUID2, CpuidEntry.write(arena, own));
             if (result < 0) {
                 throw new KernelException(SET_CPUID2.name(), fd, "nent=" + entries.size(), result, "");
             }

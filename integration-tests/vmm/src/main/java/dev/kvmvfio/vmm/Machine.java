@@ -7,7 +7,6 @@ import dev.kvmvfio.kvm.Kvm;
 import dev.kvmvfio.kvm.Vcpu;
 import dev.kvmvfio.kvm.VcpuExit;
 import dev.kvmvfio.kvm.Vm;
-import dev.kvmvfio.kvm.x86.CpuidEntry;
 import dev.kvmvfio.passthrough.AttachedDevice;
 import dev.kvmvfio.passthrough.GuestMemory;
 import dev.kvmvfio.passthrough.VfioInterface;
@@ -56,23 +55,12 @@ public final class Machine implements AutoCloseable {
             memory = GuestMemory.create(vm, 0, ram);
             kvmVfio = KvmVfioDevice.create(vm);
             vcpu = vm.createVcpu(0);
-            vcpu.x86().setCpuid(kvm.x86().supportedCpuid().stream().map(Machine::forProcessor0).toList());
+            vcpu.x86().setCpuid(kvm.x86().supportedCpuid());
         } catch (RuntimeException failure) {
             close();
             throw failure;
         }
         ports.add(PciBus.PORT, PciBus.PORTS, pci);
-    }
-
-    /** KVM tells the number of the host's processor that was asked; the guest's only one has the number 0. */
-    private static CpuidEntry forProcessor0(CpuidEntry entry) {
-        return switch (entry.function()) {
-            case 0x1 -> new CpuidEntry(entry.function(), entry.index(), entry.flags(), entry.eax(),
-                    entry.ebx() & 0x00ff_ffff, entry.ecx(), entry.edx());
-            case 0xb, 0x1f -> new CpuidEntry(entry.function(), entry.index(), entry.flags(), entry.eax(), entry.ebx(),
-                    entry.ecx(), 0);
-            default -> entry;
-        };
     }
 
     /**

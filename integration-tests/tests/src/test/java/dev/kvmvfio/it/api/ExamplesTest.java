@@ -7,15 +7,19 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
-import javax.tools.Diagnostic;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 
-/** Compiles the examples that people read: those of the README and those of the Javadoc. */
+/**
+ * Compiles the examples that people read as they stand, those of the README and those of the Javadoc, and runs them on
+ * the mock, which takes the place of the running Linux.
+ */
 @Tag("mock")
 class ExamplesTest {
     private static final Path ROOT = Path.of(System.getProperty("project.root"));
@@ -26,7 +30,20 @@ class ExamplesTest {
     private static final Pattern FILE = Pattern
             .compile("\\A\\s*((package|import)\\s|((public|final|abstract|sealed) )*(class|interface|record|enum) )");
 
+    private static final Pattern CLASS = Pattern.compile("^class (\\w+) \\{", Pattern.MULTILINE);
+    /** What an example with these words throws in the end, as its guest has no code but the mock's. */
+    private static final Map<String, String> EXCEPTIONS = Map.of("the guest is gone", "the guest is gone",
+            "machine.run()", ".*shutdown.*");
+    private static final Pattern PACKAGE = Pattern.compile("^package (dev[\\w.]+);", Pattern.MULTILINE);
+    private static final Pattern IMPORTS = Pattern.compile("\\s*(import [\\w.]+\\*;\\s*)+");
+
     private record Example(Path file, int line, String code) {
+        /** On a package's page its types are at hand. */
+        String ownPackage() {
+            return PACKAGE.matcher(read(file)).results().findFirst().map(found -> "import " + found.group(1) + ".*;\n")
+                    .orElse("");
+        }
+
         @Override
         public String toString() {
             return ROOT.relativize(file) + ":" + line;
@@ -34,7 +51,7 @@ class ExamplesTest {
     }
 
     @TestFactory
-    Stream<DynamicTest> examplesCompile() throws IOException {
+    Stream<DynamicTest> examplesRun() throws IOException {
         List<Example> examples = new ArrayList<>(inMarkdown(ROOT.resolve("README.md")));
         assertThat(examples).as("examples in the README").isNotEmpty();
         for (String documented : List.of("core", "core/mock", "integration-tests/vmm")) {
@@ -42,11 +59,27 @@ class ExamplesTest {
             assertThat(snippets).as("examples in the Javadoc of %s", documented).isNotEmpty();
             examples.addAll(snippets);
         }
-        return examples.stream().map(example -> DynamicTest.dynamicTest(example.toString(), () -> compile(example)));
+        return examples.stream().map(example -> DynamicTest.dynamicTest(example.toString(), () -> run(example)));
     }
 
-    private static List<Example> inMarkdown(Path file) throws IOException {
-        String text = Files.readString(file);
+    /** The first program is a file too, and stands at the beginning of the README's examples and of the library's page. */
+    @Test
+    void theFirstProgramIsTheSameEverywhere() throws IOException {
+        String file = Files.readString(ROOT.resolve("scripts/examples/HelloVm.java"));
+        assertThat(inMarkdown(ROOT.resolve("README.md")).stream().map(Example::code)
+                .filter(code -> code.contains("class "))).first().isEqualTo(file);
+        assertThat(inJavadoc(ROOT.resolve("core/src/main/java/module-info.java")).getFirst().code()
+                .strip()).isEqualTo(file.strip());
+    }
+
+    @Test
+    void theLibrarysPageTellsTheSameImportsAsTheReadme() {
+        assertThat(inJavadoc(ROOT.resolve("core/src/main/java/module-info.java")).get(1).code().strip())
+                .isEqualTo(imports().strip());
+    }
+
+    private static List<Example> inMarkdown(Path file) {
+        String text = read(file);
         return MARKDOWN.matcher(text).results()
                 .map(block -> new Example(file, line(text, block.start(1)), block.group(1))).toList();
     }
@@ -91,28 +124,43 @@ class ExamplesTest {
         }
     }
 
+    /** What the README says that its examples import. */
+    private static String imports() {
+        return inMarkdown(ROOT.resolve("README.md")).stream().map(Example::code)
+                .filter(IMPORTS.asMatchPredicate()).findFirst().orElseThrow();
+    }
+
     /** Statements stand in a test of a program that has a VM and its own way to attach a device. */
-    private static String inTest(String statements) {
-        return "import static org.junit.jupiter.api.Assertions.*;\n" + JavaSource.imports() + """
-                import dev.kvmvfio.bindings.kvm.x86_64.*;
-                abstract class Example {
-                    MockKernel kernel;
-                    Kvm kvm;
-                    Vm vm;
-                    Vcpu vcpu;
-
-                    abstract AutoCloseable attach(Kernel kernel, String address);
-
-                    void run() throws Exception {
+    private static String inTest(Example example) {
+        return "import static org.junit.jupiter.api.Assertions.*;\n" + imports() + example.ownPackage() + """
+                public class Statements extends dev.kvmvfio.it.api.ExampleHost.Found {
+                    @Override
+                    public void run() throws Exception {
                         %s
                     }
                 }
-                """.formatted(statements);
+                """.formatted(example.code());
     }
 
-    private static void compile(Example example) {
+    private static void run(Example example) throws Exception {
         String code = example.code();
-        assertThat(new JavaSource(FILE.matcher(code).find() ? code : inTest(code)).complaints())
-                .filteredOn(complaint -> complaint.kind() == Diagnostic.Kind.ERROR).as("%s", example).isEmpty();
+        boolean isFile = FILE.matcher(code).find();
+        Path classes = Files.createTempDirectory(Path.of(System.getProperty("java.io.tmpdir")), "example");
+        assertThat(new JavaSource(isFile ? code : inTest(example)).complaintsOrClassesIn(classes)).as("%s", example)
+                .isEmpty();
+        try (ExampleRun run = new ExampleRun(classes)) {
+            run.start(code.contains(".program(") ? "OWN_CODE" : code.contains("VcpuExit.Halt") ? "HALT" : "SHUTDOWN");
+            if (isFile) {
+                run.main(CLASS.matcher(code).results().findFirst().map(type -> type.group(1)));
+            } else {
+                run.statements(!code.contains("Vm vm ="), !code.contains("Vcpu vcpu ="));
+            }
+            assertThat(run.thrown().map(Throwable::getMessage).orElse("")).as("%s", example)
+                    .matches(EXCEPTIONS.entrySet().stream().filter(each -> code.contains(each.getKey()))
+                            .map(Map.Entry::getValue).findFirst().orElse(""));
+            if (code.contains("0x3f8 ->")) {
+                assertThat(run.printed()).isEqualTo("Hello\n");
+            }
+        }
     }
 }

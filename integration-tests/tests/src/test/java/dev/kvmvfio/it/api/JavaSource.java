@@ -26,7 +26,7 @@ import org.apache.commons.cli.Options;
 
 /** Java source that is compiled in memory, by a program that has this library on its module path. */
 final class JavaSource {
-    private static final List<Path> MODULES = Stream
+    static final List<Path> MODULES = Stream
             .of(Kernel.class, vfio_h.class, MockKernel.class, Machine.class, Options.class).map(JavaSource::home)
             .toList();
 
@@ -44,7 +44,7 @@ final class JavaSource {
         }
     }
 
-    private static Path home(Class<?> type) {
+    static Path home(Class<?> type) {
         try {
             return Path.of(type.getProtectionDomain().getCodeSource().getLocation().toURI());
         } catch (URISyntaxException impossible) {
@@ -63,6 +63,15 @@ final class JavaSource {
 
     /** Compiles with every warning on, but makes no classes. */
     List<Complaint> complaints() {
+        return compile("--should-stop=ifNoError=FLOW");
+    }
+
+    /** Compiles with every warning on, and makes classes of what there is no complaint about. */
+    List<Complaint> complaintsOrClassesIn(Path folder) {
+        return compile("-Werror", "-d", folder.toString());
+    }
+
+    private List<Complaint> compile(String... more) {
         JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
         DiagnosticCollector<JavaFileObject> found = new DiagnosticCollector<>();
         JavaFileObject source = new SimpleJavaFileObject(URI.create("string:///Source.java"),
@@ -77,8 +86,8 @@ final class JavaSource {
                 return text;
             }
         };
-        List<String> options = List.of("-Xlint:all", "-Xdiags:verbose", "-proc:none", "--should-stop=ifNoError=FLOW",
-                "--add-modules", "dev.kvmvfio.mock,dev.kvmvfio.vmm");
+        List<String> options = Stream.concat(Stream.of("-Xlint:all", "-Xdiags:verbose", "-proc:none", "--add-modules",
+                "dev.kvmvfio.mock,dev.kvmvfio.vmm"), Stream.of(more)).toList();
         try (StandardJavaFileManager files = compiler.getStandardFileManager(found, Locale.ROOT, null)) {
             files.setLocationFromPaths(StandardLocation.MODULE_PATH, MODULES);
             compiler.getTask(null, files, found, options, null, List.of(source)).call();

@@ -441,6 +441,18 @@ class RealVcpuTest {
     }
 
     @Test
+    void eachVcpuTellsItsOwnApicId() {
+        vm.memory().add(0, ram);
+        for (int id : List.of(0, 1, 5)) {
+            Vcpu vcpu = guest(id, program().mov(RAX, 1).bytes(0x0f, 0xa2).hlt());
+            halts(vcpu);
+            try (Arena arena = Arena.ofConfined()) {
+                assertThat(kvm_regs.rbx(vcpu.x86().regs(arena)) >>> 24).as("%s", vcpu).isEqualTo(id);
+            }
+        }
+    }
+
+    @Test
     void modelSpecificRegistersAreReadAndWritten() {
         int sysenterEip = 0x176;
         Vcpu vcpu = guest(program().hlt());

@@ -12,7 +12,7 @@ import org.junit.jupiter.api.TestFactory;
 class KvmInLabTest {
     @TestFactory
     Stream<DynamicNode> testsInTheLab() throws IOException, InterruptedException {
-        return Lab.tests(List.of(), "exec " + Lab.ON_CLASS_PATH, "kvm",
+        return Lab.tests(List.of(), "exec " + Lab.ON_CLASS_PATH + " -Dproject.root=/share", "kvm",
                 List.of(System.getProperty("kvm.tests").split(",")));
     }
 }
