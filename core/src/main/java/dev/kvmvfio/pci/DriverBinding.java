@@ -5,6 +5,7 @@ import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.KernelException;
 import java.util.List;
 import java.util.Optional;
+import java.util.regex.Pattern;
 
 /**
  * Which driver has a device, and which one its {@code driver_override} asks for. Giving a device to another driver
@@ -26,6 +27,23 @@ import java.util.Optional;
 public record DriverBinding(PciDevice device, Optional<String> driver, Optional<String> override) {
     private static final String DRIVERS = "/sys/bus/pci/drivers/";
     private static final String NO_OVERRIDE = "(null)";
+    private static final Pattern NAME = Pattern.compile("(?!\\.\\.?$)[^/\\p{Cntrl}]+");
+
+    /**
+     * Checks that drivers have names.
+     *
+     * @throws IllegalArgumentException when one is no name, such as a path
+     */
+    public DriverBinding {
+        driver.ifPresent(DriverBinding::requireName);
+        override.ifPresent(DriverBinding::requireName);
+    }
+
+    private static void requireName(String driver) {
+        if (!NAME.matcher(driver).matches()) {
+            throw new IllegalArgumentException("\"" + driver + "\" is no name of a driver");
+        }
+    }
 
     /**
      * The binding that a device has now.
@@ -46,11 +64,12 @@ public record DriverBinding(PciDevice device, Optional<String> driver, Optional<
      * @param device the device
      * @param driver such as {@code vfio-pci}; it must be loaded
      * @return the binding that the device had
+     * @throws IllegalArgumentException when the driver's name is none, such as a path
      * @throws HostException when the host uses the device, has no IOMMU, or has no such driver, or it is a bridge
      * @throws KernelException when a step is refused; those before it were undone
      */
     public static DriverBinding bind(PciDevice device, String driver) {
-        requireUnused(device, "End that first; kvm-vfio bind --force does not ask");
+        requireUnused(device, "End that first");
         return bindByForce(device, driver);
     }
 
@@ -60,10 +79,12 @@ public record DriverBinding(PciDevice device, Optional<String> driver, Optional<
      * @param device the device
      * @param driver such as {@code vfio-pci}; it must be loaded
      * @return the binding that the device had
+     * @throws IllegalArgumentException when the driver's name is none, such as a path
      * @throws HostException when the host has no IOMMU, or has no such driver, or it is a bridge
      * @throws KernelException when a step is refused; those before it were undone
      */
     public static DriverBinding bindByForce(PciDevice device, String driver) {
+        DriverBinding after = new DriverBinding(device, Optional.of(driver), Optional.of(driver));
         DriverBinding before = of(device);
         device.requireIommu();
         if (device.isBridge()) {
@@ -74,7 +95,7 @@ public record DriverBinding(PciDevice device, Optional<String> driver, Optional<
             throw new HostException("the driver " + driver + " for " + device + " is not loaded",
                     "As root: modprobe " + driver);
         }
-        new DriverBinding(device, Optional.of(driver), Optional.of(driver)).establish(before);
+        after.establish(before);
         return before;
     }
 

@@ -16,7 +16,7 @@ import java.util.Optional;
  * <p><b>Thread-safety:</b> all methods may be called from any thread.
  */
 public final class PciDevice {
-    private static final int BRIDGE = 0x0604;
+    private static final int BRIDGE = 0x06;
     private static final String DEVICES = "/sys/bus/pci/devices";
 
     private final Kernel kernel;
@@ -50,7 +50,8 @@ public final class PciDevice {
     public static PciDevice find(Kernel kernel, PciAddress address) {
         PciDevice device = new PciDevice(kernel, address);
         if (SystemFiles.text(kernel, device.path("vendor")).isEmpty()) {
-            throw new HostException("there is no PCI device at " + address, "lspci -D lists the devices of this host");
+            throw new HostException("there is no PCI device at " + address,
+                    "kvm-vfio list shows the devices of this host");
         }
         return device;
     }
@@ -125,14 +126,14 @@ public final class PciDevice {
     }
 
     /**
-     * Whether it is a bridge to another bus, which is no device to be given away.
+     * Whether it is a bridge, to another bus or of the host itself, which is no device to be given away.
      *
      * @return what its class says
      * @throws HostException when the device is gone
      * @throws AnswerException when sysfs has no such number
      */
     public boolean isBridge() {
-        return classCode() >> 8 == BRIDGE;
+        return classCode() >> 16 == BRIDGE;
     }
 
     private int number(String name, int most) {
@@ -210,7 +211,9 @@ public final class PciDevice {
         requireIommu();
         Optional<String> driver = driver();
         throw new HostException(address + " is bound to " + driver.map(name -> "the driver " + name).orElse("no driver")
-                + ", not to vfio-pci", bindCommands(driver));
+                + ", not to vfio-pci",
+                "As root: kvm-vfio bind " + address
+                        + ", or DriverBinding.bind; both refuse a device that the host uses");
     }
 
     void requireIommu() {
@@ -220,12 +223,6 @@ public final class PciDevice {
                     "Switch it on in the firmware (VT-d, AMD-Vi or SMMU), and on Intel add "
                             + "intel_iommu=on to the kernel's command line");
         }
-    }
-
-    private String bindCommands(Optional<String> driver) {
-        String unbind = driver.map(_ -> "echo " + address + " > " + path("driver/unbind") + " && ").orElse("");
-        return "As root: modprobe vfio-pci && echo vfio-pci > " + path("driver_override") + " && " + unbind + "echo "
-                + address + " > /sys/bus/pci/drivers_probe";
     }
 
     @Override

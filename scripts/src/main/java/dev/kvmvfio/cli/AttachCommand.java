@@ -6,8 +6,9 @@ import dev.kvmvfio.kernel.SystemCall;
 import dev.kvmvfio.mock.MockKernel;
 import dev.kvmvfio.passthrough.VfioInterface;
 import dev.kvmvfio.pci.PciAddress;
+import dev.kvmvfio.pci.PciDevice;
 import java.io.IOException;
-import java.io.PrintWriter;
+import java.util.List;
 import java.util.Optional;
 import org.apache.commons.cli.Option;
 import org.apache.commons.cli.ParseException;
@@ -18,31 +19,33 @@ final class AttachCommand extends Command {
     private static final Option INTERFACE = valued("interface", "auto|cdev|group",
             "How to reach the device: its cdev and iommufd, or its group and a container. auto prefers the cdev and says "
                     + "why it chose.");
-    private static final Option MEMORY = valued("memory", "MIB",
-            "Guest memory in MiB, which is pinned while the device is attached (default: " + USUAL_MEMORY_MIB + ").");
+    private static final Option MEMORY = valued("memory", "SIZE",
+            "Guest memory such as 64M or 2G, which is pinned while the device is attached (default: " + USUAL_MEMORY_MIB
+                    + "M).");
     private static final Option VERBOSE = Option.builder("v").longOpt("verbose")
             .desc("Print each system call to standard error as it returns, decoded; those that only read sysfs are left "
                     + "out.")
             .get();
 
     AttachCommand() {
-        super("attach", "ADDRESS",
-                "Attaches the device at ADDRESS (such as 0000:6a:01.0) to a new virtual machine. Says what each step "
-                        + "answered and what the device is, and on Enter, Ctrl-C or end of input undoes the same in reverse "
-                        + "order. The device must be bound to vfio-pci.",
+        super("attach", DEVICE,
+                "Attaches a device to a new virtual machine. Prints what each step answered and what the device is. On "
+                        + "Enter, Ctrl-C or end of input it detaches the device, step by step back. The device must be "
+                        + "bound to vfio-pci.",
                 """
                         {address, vendorId, deviceId, interface, reason, canReset, steps: [{call, file, result}], \
                         regions: [{index, name, size, access, mappable: [{offset, length}]}], \
-                        interrupts: [{index, name, count, maskable, automasked, noResize}]}; sizes in bytes""",
+                        interrupts: [{index, name, count, maskable, automasked, noResize}]}; sizes in bytes, IDs in \
+                        hexadecimal""",
                 INTERFACE, MEMORY, VERBOSE);
     }
 
     @Override
     int run(Invocation invocation) throws IOException, ParseException {
-        PciAddress address = invocation.address();
         Optional<VfioInterface> forced = forced(invocation.value(INTERFACE, "auto"));
         long memory = invocation.memory(MEMORY, USUAL_MEMORY_MIB);
         Kernel host = invocation.isMock() ? MockKernel.example() : Kernel.linux();
+        PciAddress address = address(invocation, host);
         Kernel kernel = invocation.has(VERBOSE)
                 ? ObservedKernel.observe(host, call -> print(call, invocation.err()))
                 : host;
@@ -50,6 +53,7 @@ final class AttachCommand extends Command {
         try (AttachSession session = new AttachSession(host, kernel, report)) {
             Runtime.getRuntime().addShutdownHook(new Thread(() -> end(session)));
             session.attach(address, forced, memory);
+            askForEnter(invocation);
             awaitEnterOrEnd();
         }
         return 0;
@@ -64,9 +68,26 @@ final class AttachCommand extends Command {
         };
     }
 
-    private static void print(SystemCall call, PrintWriter err) {
+    private static PciAddress address(Invocation invocation, Kernel host) throws ParseException {
+        List<PciDevice> devices = invocation.devices(host);
+        if (devices.size() > 1) {
+            throw new ParseException("attach takes one device, and " + invocation.parameters().getFirst() + " has "
+                    + devices.size() + ": " + devices);
+        }
+        return devices.getFirst().address();
+    }
+
+    private static void print(SystemCall call, Output err) {
         if (!call.file().contains("/sys/")) {
-            err.println(call);
+            err.line(call.toString());
+        }
+    }
+
+    /** Whoever sees no output because it goes to a file still learns what is waited for. */
+    private static void askForEnter(Invocation invocation) {
+        boolean seen = invocation.out().columns().isPresent() && !invocation.has(JSON);
+        if (!seen && Terminal.columns(Terminal.INPUT).isPresent()) {
+            invocation.err().line("kvm-vfio: attached. Press Enter to detach.");
         }
     }
 
@@ -77,7 +98,7 @@ final class AttachCommand extends Command {
             try {
                 session.close();
             } catch (RuntimeException failure) {
-                System.err.println("kvm-vfio: " + failure.getMessage());
+                KvmVfioCommand.errors().line("kvm-vfio: " + failure.getMessage());
                 code = KvmVfioCommand.REFUSED;
             }
             Runtime.getRuntime().halt(code);

@@ -1,33 +1,40 @@
 package dev.kvmvfio.cli;
 
+import dev.kvmvfio.cli.Output.Cell;
+import dev.kvmvfio.cli.Output.Style;
 import dev.kvmvfio.passthrough.Finding;
 import dev.kvmvfio.passthrough.Finding.Level;
 import dev.kvmvfio.passthrough.HostCheck;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import org.apache.commons.cli.Option;
 import org.apache.commons.cli.ParseException;
 
 /** {@code kvm-vfio doctor}: what this host lacks, and what mends it. */
 final class DoctorCommand extends Command {
     private static final int USUAL_MEMORY_MIB = 1024;
-    private static final Option MEMORY = valued("memory", "MIB",
-            "How much guest memory a device shall reach, in MiB (default: " + USUAL_MEMORY_MIB + ").");
+    private static final Option MEMORY = valued("memory", "SIZE",
+            "How much guest memory a device shall reach, such as 512M or 2G (default: " + USUAL_MEMORY_MIB + "M).");
 
     DoctorCommand() {
         super("doctor", "", "Checks every precondition of passthrough on this host, and names the command that mends "
                 + "what is missing. It changes nothing, and exits with 1 when something fails.", """
                         {level, findings: [{id, level, reason, remedy}]}; level is ok, warning or fails, and at the \
-                        beginning the worst of them""", MEMORY);
+                        beginning the worst of them; no remedy is null""", MEMORY);
     }
+
+    private static final Map<Level, Style> STYLES = Map.of(Level.OK, Style.GOOD, Level.WARNING, Style.WARNING,
+            Level.FAILS,
+            Style.BAD);
 
     private record Document(String level, List<Entry> findings) {
     }
 
     private record Entry(String id, String level, String reason, String remedy) {
         Entry(Finding finding) {
-            this(finding.id(), name(finding.level()), finding.reason(), finding.remedy());
+            this(finding.id(), name(finding.level()), finding.reason(), Json.orNull(finding.remedy()));
         }
     }
 
@@ -46,10 +53,15 @@ final class DoctorCommand extends Command {
     }
 
     private static void print(Invocation invocation, Finding finding) {
-        invocation.println("%-7s  %-19s  %s", finding.level() == Level.OK ? "OK" : name(finding.level()), finding.id(),
+        Output out = invocation.out();
+        out.wrapped(List.of(
+                new Cell(String.format(Locale.ROOT, "%-9s", finding.level() == Level.OK ? "OK" : name(finding.level())),
+                        STYLES.get(finding.level())),
+                new Cell(String.format(Locale.ROOT, "%-21s", finding.id()), Style.PLAIN)),
                 finding.reason());
         if (!finding.remedy().isEmpty()) {
-            invocation.println("%-7s  %-19s  > %s", "", "", finding.remedy());
+            // A command is to be copied: it is not wrapped.
+            out.line(" ".repeat(30) + "> " + finding.remedy());
         }
     }
 }

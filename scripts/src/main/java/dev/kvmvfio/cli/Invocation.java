@@ -1,18 +1,20 @@
 package dev.kvmvfio.cli;
 
-import com.google.gson.GsonBuilder;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.mock.MockKernel;
-import dev.kvmvfio.pci.PciAddress;
-import java.io.PrintWriter;
+import dev.kvmvfio.pci.PciDevice;
 import java.util.List;
-import java.util.function.Function;
 import org.apache.commons.cli.CommandLine;
 import org.apache.commons.cli.Option;
 import org.apache.commons.cli.ParseException;
 
 /** A command as it was called: its options, the host that it looks at, and where it tells what it saw. */
-record Invocation(CommandLine line, PrintWriter out, PrintWriter err) {
+record Invocation(CommandLine line, Output out, Output err) {
+    /** What a command does on a host. */
+    interface Action<R> {
+        R on(Kernel kernel) throws ParseException;
+    }
+
     boolean has(Option option) {
         return line.hasOption(option);
     }
@@ -25,26 +27,14 @@ record Invocation(CommandLine line, PrintWriter out, PrintWriter err) {
         return line.getArgList();
     }
 
-    PciAddress address() throws ParseException {
-        try {
-            return PciAddress.parse(parameters().getFirst());
-        } catch (IllegalArgumentException malformed) {
-            throw new ParseException(malformed.getMessage());
-        }
+    /** The devices that were named. */
+    List<PciDevice> devices(Kernel kernel) throws ParseException {
+        return DeviceNames.find(kernel, parameters());
     }
 
-    /** An option's number of MiB, in bytes. */
+    /** An option's size, in bytes. */
     long memory(Option option, int otherwise) throws ParseException {
-        String text = value(option, Integer.toString(otherwise));
-        try {
-            int mebibytes = Integer.parseInt(text);
-            if (mebibytes > 0) {
-                return (long) mebibytes << 20;
-            }
-        } catch (NumberFormatException noNumber) {
-            // it is told like a number that is too small
-        }
-        throw new ParseException("--" + option.getLongOpt() + " needs at least 1 MiB, not " + text);
+        return Size.parse(option.getLongOpt(), value(option, Integer.toString(otherwise)));
     }
 
     boolean isMock() {
@@ -52,26 +42,21 @@ record Invocation(CommandLine line, PrintWriter out, PrintWriter err) {
     }
 
     /** Runs a command on the host; what a mock host finds forgotten at its end is a failure. */
-    <R> R onHost(Function<Kernel, R> action) {
+    <R> R onHost(Action<R> action) throws ParseException {
         if (!isMock()) {
-            return action.apply(Kernel.linux());
+            return action.on(Kernel.linux());
         }
         try (MockKernel kernel = MockKernel.example()) {
-            return action.apply(kernel);
+            return action.on(kernel);
         }
     }
 
     /** Prints the document, or calls for lines when none is wanted. */
     void report(Object document, Runnable lines) {
         if (has(Command.JSON)) {
-            out.println(new GsonBuilder().setPrettyPrinting().disableHtmlEscaping().serializeNulls().create()
-                    .toJson(document));
+            out.lines(Json.of(document));
         } else {
             lines.run();
         }
-    }
-
-    void println(String format, Object... values) {
-        out.println(String.format(format, values).stripTrailing());
     }
 }

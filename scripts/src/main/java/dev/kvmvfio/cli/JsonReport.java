@@ -1,7 +1,5 @@
 package dev.kvmvfio.cli;
 
-import com.google.gson.Gson;
-import com.google.gson.GsonBuilder;
 import com.google.gson.annotations.SerializedName;
 import dev.kvmvfio.passthrough.AttachedDevice;
 import dev.kvmvfio.passthrough.InterfaceChoice;
@@ -10,19 +8,16 @@ import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.vfio.Interrupt;
 import dev.kvmvfio.vfio.Region;
 import dev.kvmvfio.vfio.VfioDevice;
-import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 
-/** One JSON document, printed as soon as the device is attached; numbers are decimal, addresses are text. */
+/** One JSON document, printed as soon as the device is attached; sizes are numbers, addresses and IDs are text. */
 final class JsonReport implements Report {
-    private static final Gson GSON = new GsonBuilder().setPrettyPrinting().disableHtmlEscaping().create();
-
-    private final PrintWriter out;
+    private final Output out;
     private final List<StepEntry> steps = new ArrayList<>();
 
-    private record Attached(String address, int vendorId, int deviceId,
+    private record Attached(String address, String vendorId, String deviceId,
             @SerializedName("interface") String vfioInterface, String reason,
             boolean canReset, List<StepEntry> steps, List<RegionEntry> regions, List<InterruptEntry> interrupts) {
     }
@@ -48,7 +43,7 @@ final class JsonReport implements Report {
         }
     }
 
-    JsonReport(PrintWriter out) {
+    JsonReport(Output out) {
         this.out = out;
     }
 
@@ -68,10 +63,10 @@ final class JsonReport implements Report {
     @Override
     public void attached(PciAddress address, AttachedDevice attached) {
         VfioDevice device = attached.device();
-        out.println(GSON.toJson(new Attached(address.toString(), device.vendorId(), device.deviceId(),
-                attached.choice().chosen().name().toLowerCase(Locale.ROOT), attached.choice().reason(),
-                device.canReset(), steps, device.regions().stream().map(RegionEntry::new).toList(),
-                device.interrupts().stream().map(InterruptEntry::new).toList())));
-        out.flush();
+        out.lines(
+                Json.of(new Attached(address.toString(), Json.hex(4, device.vendorId()), Json.hex(4, device.deviceId()),
+                        attached.choice().chosen().name().toLowerCase(Locale.ROOT), attached.choice().reason(),
+                        device.canReset(), steps, device.regions().stream().map(RegionEntry::new).toList(),
+                        device.interrupts().stream().map(InterruptEntry::new).toList())));
     }
 }

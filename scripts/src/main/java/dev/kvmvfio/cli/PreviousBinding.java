@@ -1,55 +1,42 @@
 package dev.kvmvfio.cli;
 
+import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.pci.DriverBinding;
 import dev.kvmvfio.pci.PciDevice;
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 
 /** Remembers which binding a device had, from {@code bind} to {@code unbind}, until the host boots again. */
-final class PreviousBinding {
-    private static final Path FOLDER = Path.of("/run/kvm-vfio");
+record PreviousBinding(HostFiles files) {
+    static final PreviousBinding OF_THE_HOST = new PreviousBinding(new HostFiles(Path.of("/run/kvm-vfio")));
 
-    private PreviousBinding() {
+    private static String file(PciDevice device) {
+        return device + ".binding";
     }
 
-    private static Path file(PciDevice device) {
-        return FOLDER.resolve(device + ".binding");
+    void save(DriverBinding binding) {
+        files.write(file(binding.device()), binding.driver().orElse("") + "\n" + binding.override().orElse("") + "\n");
     }
 
-    static void save(DriverBinding binding) {
+    Optional<DriverBinding> load(PciDevice device) {
+        return files.read(file(device)).map(text -> text.lines().toList()).filter(lines -> lines.size() == 2)
+                .map(lines -> binding(device, lines));
+    }
+
+    private static DriverBinding binding(PciDevice device, List<String> lines) {
         try {
-            Files.createDirectories(FOLDER);
-            Files.write(file(binding.device()),
-                    List.of(binding.driver().orElse(""), binding.override().orElse("")));
-        } catch (IOException failure) {
-            throw new UncheckedIOException(failure);
+            return new DriverBinding(device, driver(lines, 0), driver(lines, 1));
+        } catch (IllegalArgumentException noName) {
+            throw new HostException(file(device) + ": " + noName.getMessage(), "Remove the file");
         }
     }
 
-    static Optional<DriverBinding> load(PciDevice device) {
-        try {
-            List<String> lines = Files.exists(file(device)) ? Files.readAllLines(file(device)) : List.of();
-            return lines.size() == 2
-                    ? Optional.of(new DriverBinding(device, present(lines.get(0)), present(lines.get(1))))
-                    : Optional.empty();
-        } catch (IOException failure) {
-            throw new UncheckedIOException(failure);
-        }
+    private static Optional<String> driver(List<String> lines, int line) {
+        return Optional.of(lines.get(line)).filter(name -> !name.isEmpty());
     }
 
-    private static Optional<String> present(String name) {
-        return name.isEmpty() ? Optional.empty() : Optional.of(name);
-    }
-
-    static void forget(PciDevice device) {
-        try {
-            Files.deleteIfExists(file(device));
-        } catch (IOException failure) {
-            throw new UncheckedIOException(failure);
-        }
+    void forget(PciDevice device) {
+        files.delete(file(device));
     }
 }

@@ -7,22 +7,23 @@ import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.vfio.Interrupt;
 import dev.kvmvfio.vfio.Region;
 import dev.kvmvfio.vfio.VfioDevice;
-import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.stream.Collectors;
 
 /** Lines for people. */
 final class TextReport implements Report {
-    private final PrintWriter out;
+    private final Output out;
 
-    TextReport(PrintWriter out) {
+    TextReport(Output out) {
         this.out = out;
     }
 
     @Override
     public void chosen(PciAddress address, InterfaceChoice choice) {
-        line("Attaching %s by %s%n", address, choice);
+        line("Attaching %s by %s", address, choice);
+        line("");
     }
 
     @Override
@@ -33,11 +34,14 @@ final class TextReport implements Report {
     @Override
     public void attached(PciAddress address, AttachedDevice attached) {
         VfioDevice device = attached.device();
-        line("%n%s is %04x:%04x%s", address, device.vendorId(), device.deviceId(),
+        line("");
+        line("%s is %04x:%04x%s", address, device.vendorId(), device.deviceId(),
                 device.canReset() ? ", can be reset" : "");
         device.regions().stream().filter(region -> region.size() > 0).forEach(this::region);
         device.interrupts().stream().filter(interrupt -> interrupt.count() > 0).forEach(this::interrupt);
-        line("%nPress Enter to detach.%n");
+        line("");
+        line("Press Enter to detach.");
+        line("");
     }
 
     private void region(Region region) {
@@ -70,7 +74,6 @@ final class TextReport implements Report {
     }
 
     private void line(String format, Object... values) {
-        out.println(String.format(format, values).stripTrailing());
-        out.flush();
+        out.line(String.format(Locale.ROOT, format, values));
     }
 }

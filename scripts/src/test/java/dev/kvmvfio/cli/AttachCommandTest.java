@@ -59,7 +59,7 @@ class AttachCommandTest extends CommandLineTest {
         assertThat(run("attach", "--mock", "--json", DEVICE)).isZero();
         JsonObject document = JsonParser.parseString(out.toString()).getAsJsonObject();
         assertThat(document.get("address").getAsString()).isEqualTo(DEVICE);
-        assertThat(document.get("vendorId").getAsInt()).isEqualTo(0x8086);
+        assertThat(document.get("vendorId").getAsString()).isEqualTo("0x8086");
         assertThat(document.get("interface").getAsString()).isEqualTo("cdev");
         assertThat(texts(document.getAsJsonArray("steps"), "call")).contains("KVM_DEV_VFIO_FILE_ADD");
         assertThat(texts(document.getAsJsonArray("regions"), "name")).contains("BAR 0", "config space");
@@ -73,7 +73,8 @@ class AttachCommandTest extends CommandLineTest {
 
     @ParameterizedTest
     @CsvSource({"attach --mock ../" + DEVICE + ",is no PCI address", "attach --mock /etc/passwd,is no PCI address",
-        "attach --mock,ADDRESS is missing", "attach --mock --interface usb " + DEVICE + ",usb",
+        "attach --mock,DEVICE is missing", "attach --mock /dev/vfio/27,attach takes one device",
+        "attach --mock --interface usb " + DEVICE + ",usb",
         "attach --mock --memory 0 " + DEVICE + ",at least 1 MiB", "attach --mock --fast " + DEVICE + ",--fast",
         "detach,detach", "'',which command?"})
     void wrongUsageIsTold(String line, String message) throws IOException {

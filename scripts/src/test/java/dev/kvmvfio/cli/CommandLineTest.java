@@ -2,7 +2,6 @@ package dev.kvmvfio.cli;
 
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
@@ -25,6 +24,6 @@ abstract class CommandLineTest {
     }
 
     final int run(String... arguments) throws IOException {
-        return KvmVfioCommand.run(List.of(arguments), new PrintWriter(out, true), new PrintWriter(err, true));
+        return KvmVfioCommand.run(List.of(arguments), Output.to(out), Output.to(err));
     }
 }

@@ -1,11 +1,15 @@
 package dev.kvmvfio.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
+import dev.kvmvfio.mock.MockKernel;
+import dev.kvmvfio.mock.model.KernelProfile;
+import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
@@ -13,11 +17,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalInt;
 import java.util.TreeMap;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -63,7 +67,7 @@ class CommandsTest extends CommandLineTest {
         assertThat(run("bind --mock 0000:6c:00.1")).isZero();
         assertThat(out.toString()).isEqualTo("0000:6c:00.1: vfio-pci, before nvme\n");
         assertThat(run("bind --mock 0000:6a:01.0")).isZero();
-        assertThat(out.toString()).isEqualTo("0000:6a:01.0: vfio-pci, before vfio-pci\n");
+        assertThat(out.toString()).isEqualTo("0000:6a:01.0: vfio-pci already\n");
         assertThat(run("unbind --mock 0000:6a:01.0")).isZero();
         assertThat(out.toString()).isEqualTo("0000:6a:01.0: no driver, before vfio-pci\n");
     }
@@ -79,10 +83,15 @@ class CommandsTest extends CommandLineTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"bind --mock,ADDRESS is missing", "bind --mock /etc,is no PCI address",
-        "unbind --mock --force 0000:6a:01.0,--force", "list --moc,--moc", "doctor --mock --memory 0,at least 1 MiB",
-        "doctor --mock --memory much,much", "list --mock 0000:6a:01.0,there is no place for 0000:6a:01.0",
-        "completion fish,fish", "completion,bash|zsh is missing"})
+    @CsvSource({"bind --mock,DEVICE is missing", "bind --mock /etc,is no PCI address",
+        "bind --mock eth7,leads to no PCI device",
+        "bind --mock --driver ../../tmp/evil 0000:6a:01.0,is the name of a driver",
+        "list --mock --class netwrok,did you mean network?",
+        "lst,there is no command lst; did you mean list?", "list --moc,did you mean --mock?",
+        "list --moc,kvm-vfio list --help tells more", "doctor --mock --memory 99999999999,at most 64 TiB",
+        "unbind --mock --force 0000:6a:01.0,--force", "doctor --mock --memory 0,at least 1 MiB",
+        "doctor --mock --memory much,much", "doctor --mock 0000:6a:01.0,takes no further word: 0000:6a:01.0",
+        "completion tcsh,tcsh", "completion,bash|zsh|fish is missing"})
     void wrongUsageIsTold(String line, String message) throws IOException {
         assertThat(run(line)).isEqualTo(2);
         assertThat(err.toString().lines()).singleElement().asString().startsWith("kvm-vfio: ").contains(message);
@@ -166,30 +175,137 @@ class CommandsTest extends CommandLineTest {
                 .isEqualTo("kvm-vfio bind 0000:6c:00.1");
         JsonObject doctor = json("doctor --mock --json --memory 1");
         assertThat(doctor.get("level").getAsString()).isEqualTo("warning");
-        JsonObject bound = json("bind --mock --json 0000:6c:00.1");
+        JsonObject bound = json("bind --mock --json 0000:6c:00.1").getAsJsonArray("devices").get(0).getAsJsonObject();
         assertThat(bound.get("driver").getAsString()).isEqualTo("vfio-pci");
         assertThat(bound.get("previousDriver").getAsString()).isEqualTo("nvme");
     }
 
     @Test
-    void theShellCompletesCommandsAndOptions(@TempDir Path folder) throws Exception {
-        assertThat(run("completion bash")).isZero();
-        Path script = Files.writeString(folder.resolve("completion"), out.toString());
-        assertThat(completed(script, "kvm-vfio b")).isEqualTo("bind");
-        assertThat(completed(script, "kvm-vfio list --j")).isEqualTo("--json");
-        assertThat(completed(script, "kvm-vfio attach --interface c")).isEqualTo("cdev");
-        assertThat(completed(script, "kvm-vfio --v")).isEqualTo("--version");
+    void aFailureIsADocumentToo() throws IOException {
+        assertThat(run("bind --mock --json 0000:6f:00.0")).isEqualTo(1);
+        JsonObject error = JsonParser.parseString(out.toString()).getAsJsonObject().getAsJsonObject("error");
+        assertThat(error.get("message").getAsString()).contains("there is no PCI device at 0000:6f:00.0");
+        assertThat(error.get("remedy").getAsString()).contains("kvm-vfio list");
+        assertThat(run("bind --json --moc")).isEqualTo(2);
+        assertThat(JsonParser.parseString(out.toString()).getAsJsonObject().has("error")).isTrue();
     }
 
-    private static String completed(Path script, String line) throws Exception {
-        String words = line.replace(" ", "' '");
-        int last = line.split(" ").length - 1;
-        Process bash = new ProcessBuilder("bash", "-c", "source " + script + "; COMP_WORDS=('" + words
-                + "'); COMP_CWORD=" + last + "; COMP_LINE='" + line
-                + "'; COMP_POINT=" + line.length() + "; _kvm_vfio; echo \"${COMPREPLY[*]}\"").redirectErrorStream(true)
-                .start();
-        try (var output = bash.inputReader()) {
-            return String.join("\n", output.lines().toList());
+    /** Each way in which people name a device. */
+    @ParameterizedTest
+    @ValueSource(strings = {"0000:6a:01.0", "6A:01.0", "pci_0000_6a_01_0", "pci-0000:6a:01.0", "vfio0",
+        "/dev/vfio/devices/vfio0", "/dev/vfio/26", "/sys/bus/pci/devices/0000:6a:01.0",
+        "/sys/devices/pci0000:00/0000:00:01.0/0000:6a:01.0/", "/sys/bus/pci/devices/0000:6a:01.0/driver_override"})
+    void aDeviceHasManyNames(String name) throws IOException {
+        assertThat(run("list --mock " + name)).isZero();
+        assertThat(out.toString().lines().skip(1)).singleElement().asString().startsWith("0000:6a:01.0");
+    }
+
+    /** What the kernel calls a part of the device. */
+    @ParameterizedTest
+    @CsvSource({"nvme0n1,0000:6c:00.1", "/dev/nvme0n1,0000:6c:00.1", "eth1,0000:6a:01.0",
+        "/sys/class/net/eth1,0000:6a:01.0", "/sys/class/net/eth1/device,0000:6a:01.0"})
+    void aDeviceIsNamedByWhatTheHostUsesItFor(String name, String address) {
+        try (MockKernel host = MockKernel.host(KernelProfile.V6_12)
+                .device("0000:6a:01.0", d -> d.group(26).driver("e1000e").networkLink("eth1"))
+                .device("0000:6c:00.1", d -> d.group(28).driver("nvme").disk("nvme0n1")).start()) {
+            assertThat(DeviceNames.findOne(host, name)).hasToString(address);
+            assertThatThrownBy(() -> DeviceNames.findOne(host, name.replace("1", "7")))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("leads to no PCI device");
         }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"--class network,0000:6a:01.0", "--class 0108,0000:6c:00.1", "--vendor 0x1912,0000:6d:00.0",
+        "--vendor samsung,0000:6c:00.1", "--driver nvme,0000:6c:00.1", "--driver -,0000:6d:00.0"})
+    void aListIsFiltered(String filter, String address) throws IOException {
+        assertThat(run("list --mock " + filter)).isZero();
+        assertThat(out.toString().lines().skip(1)).singleElement().asString().startsWith(address);
+    }
+
+    @Test
+    void groupsAreATree() throws IOException {
+        assertThat(run("list --mock --groups")).isZero();
+        assertThat(out.toString().lines()).hasSize(10).containsSubsequence("IOMMU group 27", "IOMMU group 28")
+                .anyMatch(line -> line.startsWith("├─ 0000:6b:00.0  1234:11e8"))
+                .anyMatch(line -> line.startsWith("└─ 0000:6b:00.1"));
+    }
+
+    @Test
+    void severalAreBoundAtOnceAndAWholeGroup() throws IOException {
+        assertThat(run("bind --mock 6c:00.1 6d:00.0")).isZero();
+        assertThat(out.toString())
+                .isEqualTo("0000:6c:00.1: vfio-pci, before nvme\n0000:6d:00.0: vfio-pci, before no driver\n");
+        assertThat(run("bind --mock --group 6c:00.0")).isZero();
+        assertThat(out.toString()).isEqualTo("0000:6c:00.0: vfio-pci already\n0000:6c:00.1: vfio-pci, before nvme\n");
+        assertThat(run("unbind --mock --group 6c:00.0")).isZero();
+        assertThat(out.toString()).isEqualTo("0000:6c:00.0: no driver, before vfio-pci\n");
+    }
+
+    @Test
+    void aDryRunDoesNothing() throws IOException {
+        assertThat(run("bind --mock --dry-run 6c:00.1")).isZero();
+        assertThat(out.toString()).isEqualTo("would do: 0000:6c:00.1: vfio-pci, before nvme\n");
+        assertThat(err.toString()).isEmpty();
+    }
+
+    @Test
+    void anotherDriverMustBeThere() throws IOException {
+        assertThat(run("bind --mock --driver mlx5_vfio_pci 6c:00.1")).isEqualTo(1);
+        assertThat(err.toString()).contains("the driver mlx5_vfio_pci for 0000:6c:00.1 is not loaded");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"512,536870912", "1G,1073741824", "1.5g,1610612736", "64MiB,67108864", "2048 KB,2097152"})
+    void sizesHaveUnits(String text, long bytes) throws Exception {
+        assertThat(Size.parse("memory", text)).isEqualTo(bytes);
+    }
+
+    @Test
+    void helpIsACommandToo() throws IOException {
+        assertThat(run("help bind")).isZero();
+        String help = out.toString();
+        assertThat(run("bind --help")).isZero();
+        assertThat(out).hasToString(help);
+    }
+
+    /** What people are told to type is ours, and refuses what is in use. */
+    @Test
+    void noAdviceTakesADeviceWithoutAsking() throws IOException {
+        assertThat(run("attach --mock 0000:6c:00.1")).isEqualTo(1);
+        assertThat(err.toString()).contains("kvm-vfio bind 0000:6c:00.1").doesNotContain("echo", "unbind", "modprobe");
+    }
+
+    @Test
+    void aTerminalHasColumnsAndColours() throws IOException {
+        assertThat(KvmVfioCommand.run(List.of("list", "--mock"), Output.to(out, 80), Output.to(err))).isZero();
+        assertThat(out.toString().lines()).hasSize(7)
+                .allSatisfy(line -> assertThat(line.replaceAll("\u001b\\[\\d*m", ""))
+                        .hasSizeLessThanOrEqualTo(80))
+                .anyMatch(line -> line.contains("\u001b[32myes\u001b[m"))
+                .anyMatch(line -> line.endsWith("…"));
+        out.getBuffer().setLength(0);
+        assertThat(KvmVfioCommand.run(List.of("doctor", "--mock"), Output.to(out, 80), Output.to(err))).isZero();
+        assertThat(out.toString().lines().filter(line -> !line.contains("> "))).allSatisfy(
+                line -> assertThat(line.replaceAll("\u001b\\[\\d*m", "")).hasSizeLessThanOrEqualTo(80));
+    }
+
+    @Test
+    void whatCannotBeWrittenIsAFailure() throws IOException {
+        Output full = Output.to(new FileOutputStream("/dev/full"), OptionalInt.empty());
+        assertThat(KvmVfioCommand.run(List.of("list", "--mock"), full, Output.to(err))).isEqualTo(1);
+        assertThat(err.toString()).isEqualTo("kvm-vfio: the output could not be written\n");
+    }
+
+    @Test
+    void theManualIsWhatTheHelpSays() throws Exception {
+        assertThat(run("manual")).isZero();
+        String page = out.toString();
+        for (Command command : KvmVfioCommand.commands()) {
+            assertThat(page).contains(command.synopsis().replace("-", "\\-").replace("…", "..."));
+            command.options().getOptions().forEach(option -> assertThat(page).contains("\\-\\-"
+                    + option.getLongOpt().replace("-", "\\-")));
+        }
+        assertThat(page.lines()).noneMatch(line -> line.matches("[.'](?![A-Z]{1,2}( |$)).*"));
     }
 }

@@ -100,7 +100,7 @@ class ShellTest {
     void anErrorIsOneLineWithTheRemedy() throws Exception {
         Run run = type("attach(\"0000:6d:00.0\")", "attach(\"7\")", "kvm().close()", "/exit");
         assertThat(run.out().lines().filter(line -> line.contains("Exception"))).hasSize(2).first().asString()
-                .contains("HostException: 0000:6d:00.0 is bound to no driver", "modprobe vfio-pci");
+                .contains("HostException: 0000:6d:00.0 is bound to no driver", "kvm-vfio bind 0000:6d:00.0");
         assertThat(run.out()).doesNotContain("\tat ", "|        at");
     }
 

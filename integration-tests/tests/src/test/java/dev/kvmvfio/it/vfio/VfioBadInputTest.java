@@ -148,7 +148,7 @@ class VfioBadInputTest {
         start(host());
         assertThatThrownBy(() -> AttachedDevice.request(kernel, PciAddress.parse("0000:6a:02.0")))
                 .isInstanceOf(HostException.class).hasMessageContaining("there is no PCI device at 0000:6a:02.0")
-                .hasMessageContaining("lspci -D");
+                .hasMessageContaining("kvm-vfio list");
     }
 
     @ParameterizedTest
