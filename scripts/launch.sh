@@ -17,7 +17,9 @@ java() {
     options=(-XX:TieredStopAtLevel=1 -XX:+UseSerialGC --enable-native-access=ALL-UNNAMED -XX:SharedArchiveFile="$archive"
         -XX:-PrintWarnings -Xlog:disable)
     # The JVM uses an archive of the same JDK, options and jars only. It makes one of another JDK anew, not one of other jars.
-    if [[ -w $lib ]]; then
+    # With a byte wrong it would crash, so it is checked; and root leaves no file in a folder of somebody else.
+    options+=(-XX:+VerifySharedSpaces)
+    if [[ -w $lib && -O $lib ]]; then
         [[ ! $(find "$lib" -name '*.jar' -cnewer "$archive" -print -quit 2>/dev/null) ]] || rm -f "$archive"
         options+=(-XX:+AutoCreateSharedArchive)
     fi

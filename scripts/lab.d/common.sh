@@ -9,6 +9,8 @@ say() {
     echo "lab: $*" >&2
 }
 
+source "$lab_parts/../own-folder.sh"
+
 # 125 tells a failure of the lab from one of the command that runs in it, as other programs that run programs do.
 fail() {
     say "$*"
@@ -37,8 +39,8 @@ digest() {
 cached() {
     local name=$1 making=$lab_cache/.making-$1 lock
     shift
+    own_folder "$lab_cache" || exit 125
     if [[ ! -d $lab_cache/$name ]]; then
-        mkdir -p "$lab_cache"
         exec {lock}>"$lab_cache/.lock-$name"
         flock --nonblock "$lock" || { say "Waiting for another lab that is making $name" && flock "$lock"; }
         if [[ ! -d $lab_cache/$name ]]; then

@@ -14,9 +14,11 @@ import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.pci.PciDevice;
 import java.io.File;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
@@ -140,6 +142,44 @@ class HostileNeighbourTest extends CommandLineTest {
             remembered.files().write(NVME + ".binding", "../../../../tmp/evil\n\n");
             assertThatThrownBy(() -> remembered.load(device)).isInstanceOf(HostException.class);
         }
+    }
+
+    private String bash(String script, String... arguments) throws Exception {
+        List<String> line = new ArrayList<>(List.of("bash", "-c", script, "test"));
+        line.addAll(List.of(arguments));
+        Process process = new ProcessBuilder(line).redirectErrorStream(true).start();
+        String text = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        return text + process.waitFor();
+    }
+
+    @Test
+    void aCacheThatOthersCanWriteIsRefused() throws Exception {
+        String ask = "source own-folder.sh; own_folder \"$1\"";
+        Path cache = folder.resolve("cache");
+        assertThat(bash("umask 0; " + ask, cache.toString())).isEqualTo("0");
+        assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(cache))).isEqualTo("rwxr-xr-x");
+        Files.setPosixFilePermissions(cache, PosixFilePermissions.fromString("rwxrwxrwx"));
+        assertThat(bash(ask, cache.toString())).contains("with mode 777, so it is not used").endsWith("1");
+        // Somebody else's: root's for a user, and a user's for root.
+        String others = "((EUID)) && set -- /usr || { chmod 755 \"$1\"; chown 65534 \"$1\"; }; " + ask;
+        assertThat(bash(others, cache.toString())).contains("belongs to ", "so it is not used").endsWith("1");
+    }
+
+    /** With a Maven that says who runs it. */
+    @Test
+    void rootBuildsAsTheOwner() throws Exception {
+        Path project = folder.resolve("project");
+        Files.createDirectories(project.resolve("bin"));
+        Files.writeString(project.resolve("bin/mvn"), "#!/bin/sh\nid -u >&2\nmkdir -p scripts/target/lib\n");
+        String build = """
+                cp -r build java-home launch.sh kvm-vfio "$1/"; mkdir "$1/scripts"; mv "$1"/{build,java-home,launch.sh,kvm-vfio} "$1/scripts"
+                chmod 755 "$1/bin/mvn" "$1" "$1/.."
+                owner=$EUID
+                if ((EUID == 0)); then owner=65534 && chown -R 65534 "$1"; fi
+                PATH=$1/bin:$PATH "$1/scripts/build" 2>&1 | grep -x "$owner"
+                [[ ! $(find "$1/scripts/target" ! -user "$owner") ]]
+                """;
+        assertThat(bash(build, project.toString())).matches("\\d+\n0");
     }
 
     @Test

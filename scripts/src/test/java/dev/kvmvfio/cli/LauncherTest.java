@@ -129,6 +129,20 @@ class LauncherTest {
         assertLists();
     }
 
+    /** One byte in each part of it. */
+    @Test
+    void aDamagedArchiveIsNotUsed() throws Exception {
+        assertLists();
+        byte[] whole = Files.readAllBytes(archive());
+        for (int part = 1; part < 4; part++) {
+            byte[] damaged = whole.clone();
+            damaged[whole.length / 4 * part] ^= 0x55;
+            Files.write(archive(), damaged);
+            assertLists();
+            assertThat(isArchiveUsed()).as("part %d", part).isFalse();
+        }
+    }
+
     @Test
     void itRunsWhereNoArchiveCanBeWritten() throws Exception {
         Files.createDirectory(archive());

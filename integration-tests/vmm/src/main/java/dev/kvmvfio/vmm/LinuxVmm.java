@@ -93,7 +93,7 @@ public final class LinuxVmm {
         List<PciAddress> devices = devices(line);
         VfioInterface by = vfioInterface(line);
         long ramSize = ramSize(line);
-        try (Machine machine = LinuxMachine.boot(kernel, ramSize, image(line), console)) {
+        try (Machine machine = LinuxMachine.boot(kernel, ramSize, image(line), new GuestText(console))) {
             for (int i = 0; i < devices.size(); i++) {
                 machine.attach(devices.get(i), by, FIRST_SLOT + i);
             }
