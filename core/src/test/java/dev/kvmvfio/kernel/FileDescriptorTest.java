@@ -71,7 +71,7 @@ class FileDescriptorTest {
         return Stream.of(fd -> fd.ioctl(none, BUFFER), fd -> fd.ioctl(none, 0L), fd -> fd.call(none, BUFFER),
                 fd -> fd.call(none, 0L), fd -> fd.mmap(4096, 0, 0, 0), fd -> fd.read(BUFFER),
                 fd -> fd.write(BUFFER), fd -> fd.pread(BUFFER, 0), fd -> fd.pwrite(BUFFER, 0), fd -> fd.poll(0, 0),
-                fd -> fd.lend(_ -> 0));
+                fd -> fd.lend(number -> fd.kernel().poll(number, 0, 0)));
     }
 
     @ParameterizedTest
