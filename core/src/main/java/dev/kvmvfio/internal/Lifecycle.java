@@ -47,12 +47,31 @@ public final class Lifecycle {
     private volatile boolean exists = true;
     /** Whether a call ended in a way that does not say if the kernel did it. */
     private boolean unsure;
-    private @Nullable SequencedSet<Handle> children;
-    /** Of an open handle they become more; of one that is being closed they stay. */
-    private List<Handle> parents = List.of();
+    private @Nullable Bond oldest;
+    private @Nullable Bond youngest;
+    /** To its parents. Of an open handle they become more; of one that is being closed they stay. */
+    private @Nullable Bond bonds;
     /** Steps to run, and handles to close. */
     private volatile List<Object> followers = List.of();
     private volatile Dropped.@Nullable Watch watch;
+
+    /** That a handle belongs to another. The children of a parent are a list of them, guarded by the parent's lock. */
+    private static final class Bond {
+        final Handle parent;
+        final Handle child;
+        /** Of the same child, to another parent. */
+        final @Nullable Bond next;
+        @Nullable
+        Bond older;
+        @Nullable
+        Bond younger;
+
+        Bond(Handle parent, Handle child, @Nullable Bond next) {
+            this.parent = parent;
+            this.child = child;
+            this.next = next;
+        }
+    }
 
     /**
      * Begins the life of a handle, which is open and has nobody.
@@ -158,22 +177,45 @@ public final class Lifecycle {
             above.requireOpen(parent);
             synchronized (below) {
                 below.requireOpen(child);
-                below.addParent(parent);
                 below.endWatch();
-                if (above.children == null) {
-                    above.children = new LinkedHashSet<>();
-                }
-                // One that joins again is the youngest again.
-                above.children.addLast(child);
+                above.addYoungest(below.bondTo(parent, child));
             }
         }
     }
 
-    private void addParent(Handle parent) {
-        if (parents.isEmpty()) {
-            parents = new ArrayList<>(2);
+    /** One that joins again is the youngest again. */
+    private Bond bondTo(Handle parent, Handle self) {
+        for (Bond bond = bonds; bond != null; bond = bond.next) {
+            if (bond.parent == parent) {
+                of(parent).remove(bond);
+                return bond;
+            }
         }
-        parents.add(parent);
+        return bonds = new Bond(parent, self, bonds);
+    }
+
+    private void addYoungest(Bond bond) {
+        bond.older = youngest;
+        bond.younger = null;
+        if (youngest == null) {
+            oldest = bond;
+        } else {
+            youngest.younger = bond;
+        }
+        youngest = bond;
+    }
+
+    private void remove(Bond bond) {
+        if (bond.older == null) {
+            oldest = bond.younger;
+        } else {
+            bond.older.younger = bond.younger;
+        }
+        if (bond.younger == null) {
+            youngest = bond.older;
+        } else {
+            bond.younger.older = bond.older;
+        }
     }
 
     private void requireOpen(Handle self) {
@@ -183,12 +225,12 @@ public final class Lifecycle {
     }
 
     /** A parent whose close was held up by this child alone goes on: perhaps nobody has it any more to close it. */
-    private static void leave(Handle parent, Handle child, @Nullable Object[] turn) {
-        Lifecycle life = of(parent);
+    private static void leave(Bond bond, @Nullable Object[] turn) {
+        Lifecycle life = of(bond.parent);
         synchronized (life) {
-            if (life.children != null && life.children.remove(child) && life.children.isEmpty()
-                    && life.state == State.FAILED) {
-                Turn.putOff(turn, parent);
+            life.remove(bond);
+            if (life.youngest == null && life.state == State.FAILED) {
+                Turn.putOff(turn, bond.parent);
             }
         }
     }
@@ -235,11 +277,18 @@ public final class Lifecycle {
     }
 
     private synchronized List<Handle> all() {
-        return children == null ? List.of() : List.copyOf(children);
+        if (oldest == null) {
+            return List.of();
+        }
+        List<Handle> all = new ArrayList<>();
+        for (Bond bond = oldest; bond != null; bond = bond.younger) {
+            all.add(bond.child);
+        }
+        return all;
     }
 
     private synchronized boolean hasChildren() {
-        return children != null && !children.isEmpty();
+        return oldest != null;
     }
 
     /** Does the rest of an opening. When that fails the handle is closed, and what went wrong first is thrown. */
@@ -513,8 +562,8 @@ public final class Lifecycle {
                 Turn.putOff(turn, follower);
             }
         }
-        for (Handle parent : parents) {
-            leave(parent, handle, turn);
+        for (Bond bond = bonds; bond != null; bond = bond.next) {
+            leave(bond, turn);
         }
         endWatch();
         return true;
