@@ -5,15 +5,16 @@ import dev.kvmvfio.internal.OneKernel;
 import dev.kvmvfio.internal.PageAlignment;
 import dev.kvmvfio.internal.Remedy;
 import dev.kvmvfio.iommufd.Ioas;
+import dev.kvmvfio.kernel.AnswerException;
 import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.Handle;
-import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kernel.MappedMemory;
 import dev.kvmvfio.vfio.VfioContainer;
 import java.util.List;
+import java.util.function.LongConsumer;
 import java.util.function.LongSupplier;
 import java.util.stream.Collectors;
 
@@ -150,15 +151,17 @@ public abstract sealed class DmaSpace extends Handle permits VfioContainer, Ioas
     }
 
     final void unmap(DmaMapping mapping) {
-        long unmapped = unmapPages(mapping.iova(), mapping.size());
-        if (unmapped < 0) {
+        int result = unmapPages(mapping.iova(), mapping.size(), unmapped -> requireAll(mapping, unmapped));
+        if (result < 0) {
             throw new KernelException(unmapCall(), this,
-                    String.format("iova=0x%x, length=0x%x", mapping.iova(), mapping.size()), unmapped, "");
+                    String.format("iova=0x%x, length=0x%x", mapping.iova(), mapping.size()), result, "");
         }
-        // Nothing is what the kernel unmaps when the mapping is gone.
+    }
+
+    /** Nothing is what the kernel unmaps when the mapping is gone. */
+    private void requireAll(DmaMapping mapping, long unmapped) {
         if (unmapped != 0 && unmapped != mapping.size()) {
-            throw new HostException(String.format("%s unmapped 0x%x bytes instead of %s", unmapCall(), unmapped,
-                    mapping), "");
+            throw new AnswerException(unmapCall(), this, String.format("0x%x bytes for %s", unmapped, mapping));
         }
     }
 
@@ -168,6 +171,7 @@ public abstract sealed class DmaSpace extends Handle permits VfioContainer, Ioas
      *
      * @return in ascending order; empty when the kernel does not say
      * @throws KernelException when the kernel refuses
+     * @throws AnswerException when it answers more than it can have
      */
     public abstract List<IovaRange> iovaRanges();
 
@@ -208,7 +212,8 @@ public abstract sealed class DmaSpace extends Handle permits VfioContainer, Ioas
      *
      * @param iova the first address
      * @param size in bytes
-     * @return how many bytes were unmapped, or a negative errno
+     * @param unmapped is told how many bytes were unmapped
+     * @return 0 or more, or a negative errno
      */
-    protected abstract long unmapPages(long iova, long size);
+    protected abstract int unmapPages(long iova, long size, LongConsumer unmapped);
 }

@@ -1,10 +1,26 @@
 package dev.kvmvfio.internal;
 
+import dev.kvmvfio.kernel.AnswerException;
 import dev.kvmvfio.kernel.Kernel;
 
 /** The rule that KVM, VFIO and iommufd share: whole pages only. */
 public final class PageAlignment {
     private PageAlignment() {
+    }
+
+    /**
+     * The size of a page.
+     *
+     * @param kernel whose page size it is
+     * @return bytes
+     * @throws AnswerException when it is no power of two
+     */
+    public static int pageSize(Kernel kernel) {
+        int size = kernel.pageSize();
+        if (size <= 0 || Integer.bitCount(size) != 1) {
+            throw new AnswerException("getpagesize", "this process", size + ", which is no power of two");
+        }
+        return size;
     }
 
     /**
@@ -16,7 +32,7 @@ public final class PageAlignment {
      * @throws IllegalArgumentException when it is not a multiple of the page size
      */
     public static void check(Kernel kernel, String name, long value) {
-        check(kernel.pageSize(), name, value);
+        check(pageSize(kernel), name, value);
     }
 
     private static void check(long pageSize, String name, long value) {
@@ -34,7 +50,7 @@ public final class PageAlignment {
      * @throws IllegalArgumentException when it is not a positive multiple of the page size
      */
     public static void checkLength(Kernel kernel, long length) {
-        checkLength(kernel.pageSize(), length);
+        checkLength(pageSize(kernel), length);
     }
 
     public static void checkLength(long pageSize, long length) {

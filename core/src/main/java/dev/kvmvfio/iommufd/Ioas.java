@@ -9,6 +9,7 @@ import dev.kvmvfio.dma.DmaAccess;
 import dev.kvmvfio.dma.DmaMapping;
 import dev.kvmvfio.dma.DmaSpace;
 import dev.kvmvfio.dma.IovaRange;
+import dev.kvmvfio.internal.Answer;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.internal.Scratch;
@@ -20,8 +21,8 @@ import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kernel.MappedMemory;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.ArrayList;
 import java.util.List;
+import java.util.function.LongConsumer;
 
 /**
  * An I/O address space of iommufd. Memory that is mapped here is reachable for every device that is attached to it.
@@ -33,6 +34,9 @@ public final class Ioas extends DmaSpace {
     private static final Ioctl MAP = new Ioctl("IOMMU_IOAS_MAP", iommufd_h.IOMMU_IOAS_MAP());
     private static final Ioctl UNMAP = new Ioctl("IOMMU_IOAS_UNMAP", iommufd_h.IOMMU_IOAS_UNMAP());
     private static final Ioctl IOVA_RANGES = new Ioctl("IOMMU_IOAS_IOVA_RANGES", iommufd_h.IOMMU_IOAS_IOVA_RANGES());
+
+    /** Much more than any IOMMU has. */
+    private static final int MOST_RANGES = 1 << 16;
 
     private final Iommufd iommufd;
     private final int id;
@@ -109,14 +113,17 @@ public final class Ioas extends DmaSpace {
     }
 
     @Override
-    protected long unmapPages(long iova, long size) {
+    protected int unmapPages(long iova, long size, LongConsumer unmapped) {
         MemorySegment request = iommu_ioas_unmap.allocate(Scratch.begin());
         iommu_ioas_unmap.size(request, (int) request.byteSize());
         iommu_ioas_unmap.ioas_id(request, id);
         iommu_ioas_unmap.iova(request, iova);
         iommu_ioas_unmap.length(request, size);
         int result = fd().ioctl(UNMAP, request);
-        return result < 0 ? result : iommu_ioas_unmap.length(request);
+        if (result >= 0) {
+            unmapped.accept(iommu_ioas_unmap.length(request));
+        }
+        return result;
     }
 
     @Override
@@ -125,35 +132,34 @@ public final class Ioas extends DmaSpace {
     }
 
     private List<IovaRange> readRanges() {
-        try (Arena arena = Arena.ofConfined()) {
-            int capacity = 16;
-            while (true) {
-                MemorySegment request = iommu_ioas_iova_ranges.allocate(arena);
+        Answer answer = new Answer(IOVA_RANGES.name(), this);
+        int capacity = 16;
+        while (true) {
+            try (Arena arena = Arena.ofConfined()) {
                 MemorySegment ranges = iommu_iova_range.allocateArray(capacity, arena);
-                iommu_ioas_iova_ranges.size(request, (int) request.byteSize());
-                iommu_ioas_iova_ranges.ioas_id(request, id);
-                iommu_ioas_iova_ranges.num_iovas(request, capacity);
-                iommu_ioas_iova_ranges.allowed_iovas(request, ranges.address());
+                MemorySegment request = rangesRequest(arena, ranges, capacity);
                 int result = fd().ioctl(IOVA_RANGES, request);
                 int count = iommu_ioas_iova_ranges.num_iovas(request);
                 if (result >= 0) {
-                    return read(ranges, count);
+                    return answer.array("ranges", count, ranges, iommu_iova_range.sizeof(),
+                            range -> new IovaRange(iommu_iova_range.start(range), iommu_iova_range.last(range)));
                 }
-                if (!Errno.EMSGSIZE.is(result)) {
-                    throw new KernelException(IOVA_RANGES.name(), this, result);
+                // With room for more than the kernel says it has, its errno is about something else.
+                if (!Errno.EMSGSIZE.is(result) || answer.count("ranges", count, MOST_RANGES) <= capacity) {
+                    throw new KernelException(IOVA_RANGES.name(), this, "num_iovas=" + capacity, result, "");
                 }
-                capacity = count;
+                capacity = Math.max(count, 2 * capacity);
             }
         }
     }
 
-    private static List<IovaRange> read(MemorySegment ranges, int count) {
-        List<IovaRange> found = new ArrayList<>();
-        for (int i = 0; i < count; i++) {
-            MemorySegment range = iommu_iova_range.asSlice(ranges, i);
-            found.add(new IovaRange(iommu_iova_range.start(range), iommu_iova_range.last(range)));
-        }
-        return List.copyOf(found);
+    private MemorySegment rangesRequest(Arena arena, MemorySegment ranges, int capacity) {
+        MemorySegment request = iommu_ioas_iova_ranges.allocate(arena);
+        iommu_ioas_iova_ranges.size(request, (int) request.byteSize());
+        iommu_ioas_iova_ranges.ioas_id(request, id);
+        iommu_ioas_iova_ranges.num_iovas(request, capacity);
+        iommu_ioas_iova_ranges.allowed_iovas(request, ranges.address());
+        return request;
     }
 
     @Override

@@ -1,6 +1,7 @@
 package dev.kvmvfio.kernel;
 
 import dev.kvmvfio.bindings.system.system_h;
+import dev.kvmvfio.internal.Interruptions;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.internal.Scratch;
@@ -44,6 +45,7 @@ public final class EventFd extends FileHandle {
      *
      * @return what it was: how often it was signalled since the last time
      * @throws KernelException when the kernel refuses
+     * @throws AnswerException when the kernel answers what no eventfd can
      * @throws ClosedException when this eventfd is closed
      */
     public long take() {
@@ -52,9 +54,7 @@ public final class EventFd extends FileHandle {
         if (Errno.EAGAIN.is(result)) {
             return 0;
         }
-        if (result < 0) {
-            throw new KernelException("read", fd(), result);
-        }
+        requireAll("read", result);
         return counter.get(ValueLayout.JAVA_LONG, 0);
     }
 
@@ -64,6 +64,7 @@ public final class EventFd extends FileHandle {
      * @param timeout how long to wait, in steps of a millisecond
      * @return how often it was signalled, 0 when the time is over
      * @throws KernelException when the kernel refuses
+     * @throws AnswerException when the kernel answers what no eventfd can
      * @throws ClosedException when this eventfd is closed, also during the wait
      */
     public long await(Duration timeout) {
@@ -78,16 +79,20 @@ public final class EventFd extends FileHandle {
     }
 
     private long await(long start, long patience) {
-        while (isOpen()) {
+        for (long tries = 1; isOpen(); tries++) {
             long left = Math.max(0, patience - (System.nanoTime() - start));
             long millis = Math.ceilDiv(left, 1_000_000);
             int result = fd().poll(system_h.POLLIN(), (int) Math.min(millis, Integer.MAX_VALUE));
-            if (result < 0 && !Errno.EINTR.is(result)) {
+            boolean ended = Interruptions.areTooMany(tries, start);
+            if (result < 0 && (ended || !Errno.EINTR.is(result))) {
                 throw new KernelException("poll", fd(), result);
             }
             long count = result > 0 && isOpen() ? take() : 0;
             if (count > 0 || left == 0) {
                 return count;
+            }
+            if (ended) {
+                throw new AnswerException("poll", fd(), String.format("0x%x, and there is nothing to read", result));
             }
         }
         throw new ClosedException(this);
@@ -107,14 +112,22 @@ public final class EventFd extends FileHandle {
      * Adds one to the counter.
      *
      * @throws KernelException when the kernel refuses
+     * @throws AnswerException when the kernel answers what no eventfd can
      * @throws ClosedException when this eventfd is closed
      */
     public void signal() {
         MemorySegment one = Scratch.begin().allocate(ValueLayout.JAVA_LONG);
         one.set(ValueLayout.JAVA_LONG, 0, 1);
         long result = fd().write(one);
+        requireAll("write", result);
+    }
+
+    private void requireAll(String call, long result) {
         if (result < 0) {
-            throw new KernelException("write", fd(), result);
+            throw new KernelException(call, fd(), result);
+        }
+        if (result != Long.BYTES) {
+            throw new AnswerException(call, fd(), result + " for the " + Long.BYTES + " bytes of the counter");
         }
     }
 }

@@ -67,7 +67,7 @@ public final class HostMemoryRequest {
      *         free; the message says what to do
      */
     public HostMemory allocate() {
-        PageAlignment.checkLength(hugePages == null ? kernel.pageSize() : hugePages.size(), size);
+        PageAlignment.checkLength(hugePages == null ? PageAlignment.pageSize(kernel) : hugePages.size(), size);
         return name == null ? anonymous() : ofFile(name);
     }
 

@@ -418,9 +418,10 @@ public interface Kernel {
         }
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment buffer = arena.allocate(1 << 12);
-            Interruptions interruptions = new Interruptions();
+            long since = System.nanoTime();
+            long interruptions = 0;
             long length = 1;
-            while (length > 0 || Errno.EINTR.is(length) && interruptions.mayTryAgain()) {
+            while (length > 0 || Errno.EINTR.is(length) && !Interruptions.areTooMany(++interruptions, since)) {
                 length = read(fd, buffer);
                 if (length > buffer.byteSize()) {
                     throw new AnswerException("read", path, length + " bytes for " + buffer.byteSize());

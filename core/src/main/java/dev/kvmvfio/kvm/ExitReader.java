@@ -3,6 +3,7 @@ package dev.kvmvfio.kvm;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_run;
 import dev.kvmvfio.internal.ArchitectureAccess;
+import dev.kvmvfio.kernel.AnswerException;
 import java.lang.foreign.MemorySegment;
 import java.util.Collections;
 import java.util.HashMap;
@@ -15,11 +16,11 @@ import java.util.Map;
 final class ExitReader {
     private static final int IO = kvm_h.KVM_EXIT_IO();
     private static final int MMIO = kvm_h.KVM_EXIT_MMIO();
-    private static final byte OUT = (byte) kvm_h.KVM_EXIT_IO_OUT();
 
+    private final Vcpu vcpu;
     private final MemorySegment run;
-    private final MemorySegment io;
     private final MemorySegment mmio;
+    private final PortData port;
     private final VcpuExit.PortRead portRead;
     private final VcpuExit.PortWrite portWrite;
     private final VcpuExit.MmioRead mmioRead;
@@ -27,11 +28,11 @@ final class ExitReader {
     private final VcpuExit[] others;
     private final VcpuExit unknown;
 
-    ExitReader(MemorySegment run) {
+    ExitReader(Vcpu vcpu, MemorySegment run) {
+        this.vcpu = vcpu;
         this.run = run;
-        this.io = kvm_run.io(run);
         this.mmio = kvm_run.mmio(run);
-        PortData port = new PortData(run, io);
+        this.port = new PortData(run, kvm_run.io(run));
         this.portRead = new VcpuExit.PortRead(port);
         this.portWrite = new VcpuExit.PortWrite(port);
         this.mmioRead = new VcpuExit.MmioRead(mmio);
@@ -61,12 +62,21 @@ final class ExitReader {
     VcpuExit read() {
         int reason = kvm_run.exit_reason(run);
         if (reason == IO) {
-            return kvm_run.io.direction(io) == OUT ? portWrite : portRead;
+            require(port.isPossible(), "KVM_EXIT_IO", port);
+            return port.isOut() ? portWrite : portRead;
         }
         if (reason == MMIO) {
+            int size = kvm_run.mmio.len(mmio);
+            require(size > 0 && size <= Long.BYTES, "KVM_EXIT_MMIO", size);
             return kvm_run.mmio.is_write(mmio) != 0 ? mmioWrite : mmioRead;
         }
         VcpuExit other = reason >= 0 && reason < others.length ? others[reason] : null;
         return other == null ? unknown : other;
+    }
+
+    private void require(boolean possible, String exit, Object told) {
+        if (!possible) {
+            throw new AnswerException("KVM_RUN", vcpu, exit + " with " + told + ", which no guest can do");
+        }
     }
 }

@@ -1,10 +1,13 @@
 package dev.kvmvfio.kvm;
 
 import dev.kvmvfio.bindings.kvm.kvm_h;
+import dev.kvmvfio.bindings.kvm.x86_64.kvm_run;
 import dev.kvmvfio.internal.ArchitectureAccess;
 import dev.kvmvfio.internal.DeviceNode;
+import dev.kvmvfio.internal.Interruptions;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.Rank;
+import dev.kvmvfio.kernel.AnswerException;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.FileHandle;
@@ -33,6 +36,9 @@ public final class Kvm extends FileHandle {
 
     private static final Ioctl GET_VCPU_MMAP_SIZE = new Ioctl("KVM_GET_VCPU_MMAP_SIZE",
             kvm_h.KVM_GET_VCPU_MMAP_SIZE());
+
+    /** More than the struct, the port's data and the ring of coalesced writes take with pages of 64 KiB. */
+    private static final int LARGEST_VCPU = 1 << 20;
 
     private final X86Kvm x86;
     private volatile @Nullable Architecture architecture;
@@ -130,7 +136,12 @@ public final class Kvm extends FileHandle {
     }
 
     int vcpuMmapSize() {
-        return fd().call(GET_VCPU_MMAP_SIZE, 0);
+        int size = fd().call(GET_VCPU_MMAP_SIZE, 0);
+        if (size < kvm_run.sizeof() || size > LARGEST_VCPU) {
+            throw new AnswerException(GET_VCPU_MMAP_SIZE.name(), fd(),
+                    size + " bytes, which is not " + kvm_run.sizeof() + " to " + LARGEST_VCPU);
+        }
+        return size;
     }
 
     /**
@@ -155,10 +166,13 @@ public final class Kvm extends FileHandle {
     }
 
     private Vm makeVm(long type) {
+        long since = System.nanoTime();
+        long tries = 0;
         int result;
         do {
             result = fd().ioctl(CREATE_VM, type);
-        } while (Errno.EINTR.is(result));
+            tries++;
+        } while (Errno.EINTR.is(result) && !Interruptions.areTooMany(tries, since));
         if (result < 0) {
             String remedy = Errno.EPERM.is(result)
                     ? "A seccomp profile or a security module refuses it: a container needs --security-opt seccomp= "

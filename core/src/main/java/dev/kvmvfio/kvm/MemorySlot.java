@@ -3,8 +3,10 @@ package dev.kvmvfio.kvm;
 import dev.kvmvfio.bindings.kvm.kvm_dirty_log;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.PageAlignment;
 import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.kernel.ClosedException;
+import dev.kvmvfio.kernel.AnswerException;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.Handle;
@@ -95,6 +97,7 @@ public final class MemorySlot extends Handle {
      * @throws ClosedException when this slot is closed
      * @throws KernelException when the kernel refuses; {@code ENOENT} when the slot was added without
      *         {@link SlotFlag#DIRTY_LOG}
+     * @throws AnswerException when it has a page that the slot has not
      */
     public BitSet dirtyLog() {
         return Lifecycle.lease(this, this::readDirtyLog);
@@ -102,7 +105,7 @@ public final class MemorySlot extends Handle {
 
     private BitSet readDirtyLog() {
         FileDescriptor fd = vm.fd();
-        long pages = size / fd.kernel().pageSize();
+        long pages = size / PageAlignment.pageSize(fd.kernel());
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment bitmap = arena.allocate(ValueLayout.JAVA_LONG, (pages + Long.SIZE - 1) / Long.SIZE);
             MemorySegment log = kvm_dirty_log.allocate(arena);
@@ -113,7 +116,12 @@ public final class MemorySlot extends Handle {
                 throw new KernelException(GET_DIRTY_LOG.name(), this, "", result,
                         Errno.ENOENT.is(result) ? "Add the memory with SlotFlag.DIRTY_LOG" : "");
             }
-            return BitSet.valueOf(bitmap.asByteBuffer().order(ByteOrder.nativeOrder()).asLongBuffer());
+            BitSet dirty = BitSet.valueOf(bitmap.asByteBuffer().order(ByteOrder.nativeOrder()).asLongBuffer());
+            if (dirty.length() > pages) {
+                throw new AnswerException(GET_DIRTY_LOG.name(), this,
+                        "page " + (dirty.length() - 1) + " of " + pages + " as written");
+            }
+            return dirty;
         }
     }
 

@@ -1,6 +1,8 @@
 package dev.kvmvfio.kvm;
 
 import dev.kvmvfio.bindings.kvm.kvm_h;
+import java.util.Arrays;
+import java.util.Optional;
 
 /** What a vCPU of a machine with several is doing ({@code KVM_MP_STATE_}). */
 public enum MpState {
@@ -36,13 +38,7 @@ public enum MpState {
         return number;
     }
 
-    static MpState of(int number) {
-        for (MpState state : values()) {
-            if (state.number == number) {
-                return state;
-            }
-        }
-        throw new IllegalStateException(
-                "the kernel knows a KVM_MP_STATE of " + number + ", which this library does not");
+    static Optional<MpState> of(int number) {
+        return Arrays.stream(values()).filter(state -> state.number == number).findAny();
     }
 }

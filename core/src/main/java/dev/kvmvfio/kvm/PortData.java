@@ -1,11 +1,27 @@
 package dev.kvmvfio.kvm;
 
+import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_run;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /** A port's exit and its values, which are where its {@code data_offset} says. */
 record PortData(MemorySegment run, MemorySegment io) {
+    private static final byte OUT = (byte) kvm_h.KVM_EXIT_IO_OUT();
+
+    /** Whether the values are of a size that ports have, and inside of the memory that is shared with the kernel. */
+    boolean isPossible() {
+        int size = size();
+        long all = Integer.toUnsignedLong(count()) * size;
+        long offset = kvm_run.io.data_offset(io);
+        return (size == Byte.BYTES || size == Short.BYTES || size == Integer.BYTES) && all > 0 && offset >= 0
+                && offset <= run.byteSize() - all;
+    }
+
+    boolean isOut() {
+        return kvm_run.io.direction(io) == OUT;
+    }
+
     int port() {
         return Short.toUnsignedInt(kvm_run.io.port(io));
     }
@@ -46,5 +62,11 @@ record PortData(MemorySegment run, MemorySegment io) {
     String describe(String what) {
         return String.format("%s port 0x%x (%d %s%s)", what, port(), size(), size() == 1 ? "byte" : "bytes",
                 count() == 1 ? "" : ", " + count() + " times");
+    }
+
+    @Override
+    public String toString() {
+        return String.format("%d values of %d bytes at offset 0x%x", Integer.toUnsignedLong(count()), size(),
+                kvm_run.io.data_offset(io));
     }
 }

@@ -6,6 +6,7 @@ import dev.kvmvfio.bindings.kvm.kvm_one_reg;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_run;
 import dev.kvmvfio.internal.ArchitectureAccess;
 import dev.kvmvfio.internal.FlightRecorder;
+import dev.kvmvfio.internal.Interruptions;
 import dev.kvmvfio.internal.KernelAccess;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.NativeMemory;
@@ -13,6 +14,7 @@ import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.internal.Remedy;
 import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.internal.VcpuAccess;
+import dev.kvmvfio.kernel.AnswerException;
 import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
@@ -81,7 +83,7 @@ public final class Vcpu extends KvmFile {
         this.vm = vm;
         this.id = id;
         this.shared = Lifecycle.adopt(shared, this);
-        this.exits = new ExitReader(shared.segment());
+        this.exits = new ExitReader(this, shared.segment());
         VcpuAccess access = new Access();
         this.x86 = ArchitectureAccess.x86().vcpu(access);
         this.aarch64 = ArchitectureAccess.aarch64().vcpu(access);
@@ -134,7 +136,9 @@ public final class Vcpu extends KvmFile {
      * @return why it left the guest; {@link VcpuExit.Interrupted} once after {@link #kick()}
      * @throws IllegalStateException on a virtual thread, or on another thread than the first time
      * @throws ClosedException when this vCPU is closed, also while it runs
-     * @throws KernelException when the kernel cannot run it
+     * @throws KernelException when the kernel cannot run it; {@code EINTR} or {@code EAGAIN} when it answers nothing
+     *         else ten thousand times a second
+     * @throws AnswerException when it left for a port or an address with what no guest can write
      */
     public VcpuExit run() {
         return FlightRecorder.isInUse() ? VcpuExitEvent.run(this) : enter();
@@ -153,6 +157,8 @@ public final class Vcpu extends KvmFile {
     }
 
     private VcpuExit runUntilExit() {
+        long interruptions = 0;
+        long since = 0;
         while (true) {
             int result = fd().ioctl(RUN, MemorySegment.NULL);
             if (!fd().isOpen()) {
@@ -163,6 +169,10 @@ public final class Vcpu extends KvmFile {
             }
             if (wasKicked(result)) {
                 return VcpuExit.Interrupted.INSTANCE;
+            }
+            since = interruptions == 0 ? System.nanoTime() : since;
+            if (Interruptions.areTooMany(++interruptions, since)) {
+                throw new KernelException(RUN.name(), this, result);
             }
         }
     }
@@ -346,11 +356,14 @@ public final class Vcpu extends KvmFile {
      *
      * @return what the vCPU does
      * @throws KernelException when the kernel refuses
+     * @throws AnswerException when the kernel has another word for it than this library
      */
     public MpState mpState() {
         MemorySegment struct = kvm_mp_state.allocate(Scratch.begin());
         fd().call(GET_MP_STATE, struct);
-        return MpState.of(kvm_mp_state.mp_state(struct));
+        int number = kvm_mp_state.mp_state(struct);
+        return MpState.of(number).orElseThrow(() -> new AnswerException(GET_MP_STATE.name(), fd(),
+                "a state of " + number + ", which this library does not know"));
     }
 
     /**

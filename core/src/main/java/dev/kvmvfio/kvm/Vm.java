@@ -9,6 +9,7 @@ import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.internal.VmAccess;
+import dev.kvmvfio.kernel.AnswerException;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.EventFd;
 import dev.kvmvfio.kernel.FileDescriptor;
@@ -104,6 +105,7 @@ public final class Vm extends KvmFile {
      * @return the vCPU, which belongs to this VM
      * @throws KernelException when the kernel refuses; {@code EEXIST} when the id is taken, {@code EINVAL} when it is
      *         too large
+     * @throws AnswerException when the size of its {@code struct kvm_run} cannot be
      */
     public Vcpu createVcpu(int id) {
         return Lifecycle.lease(this, () -> makeVcpu(id));
@@ -164,6 +166,7 @@ public final class Vm extends KvmFile {
      * @return the device, which belongs to this VM
      * @throws KernelException when the kernel refuses; {@code ENODEV} when it has no such device, {@code EBUSY} when
      *         this VM has its only one already
+     * @throws AnswerException when it does not say which file the device is
      */
     public KvmDevice createDevice(KvmDeviceType type) {
         return Lifecycle.lease(this, () -> makeDevice(type));
@@ -175,9 +178,13 @@ public final class Vm extends KvmFile {
         if (result < 0) {
             throw refused(type, result);
         }
+        int number = kvm_create_device.fd(request);
+        if (number < 0) {
+            throw new AnswerException(CREATE_DEVICE.name(), fd(), number + " as the device's file");
+        }
         String name = "KVM device " + type;
         return Lifecycle.adopt(new KvmDevice(
-                FileDescriptor.own(fd().kernel(), kvm_create_device.fd(request), FileKind.KVM_DEVICE, name), type),
+                FileDescriptor.own(fd().kernel(), number, FileKind.KVM_DEVICE, name), type),
                 this);
     }
 
@@ -185,6 +192,8 @@ public final class Vm extends KvmFile {
         MemorySegment request = kvm_create_device.allocate(Scratch.begin());
         kvm_create_device.type(request, type.number());
         kvm_create_device.flags(request, flags);
+        // 0 would be another file of this process.
+        kvm_create_device.fd(request, -1);
         return request;
     }
 

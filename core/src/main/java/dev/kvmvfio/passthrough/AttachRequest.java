@@ -1,5 +1,6 @@
 package dev.kvmvfio.passthrough;
 
+import dev.kvmvfio.kernel.AnswerException;
 import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kvm.Vm;
@@ -57,6 +58,7 @@ public final class AttachRequest {
      * @throws IllegalArgumentException when the device is of another kernel
      * @throws HostException when the host is not ready for it; the message says what to do
      * @throws KernelException when the kernel refuses a step; all steps before it were undone
+     * @throws AnswerException when the kernel answers what cannot be; all steps were undone
      */
     public AttachedDevice attach(GuestMemory memory) {
         return AttachedDevice.attach(this, memory.vm(), Optional.empty(), Optional.of(memory));
@@ -70,6 +72,7 @@ public final class AttachRequest {
      * @throws IllegalArgumentException when the device is of another kernel
      * @throws HostException when the host is not ready for it; the message says what to do
      * @throws KernelException when the kernel refuses a step; all steps before it were undone
+     * @throws AnswerException when the kernel answers what cannot be; all steps were undone
      */
     public AttachedDevice attach(Vm vm) {
         return AttachedDevice.attach(this, vm, Optional.empty(), Optional.empty());
@@ -84,6 +87,7 @@ public final class AttachRequest {
      * @throws IllegalArgumentException when the two are of different VMs, or the device is of another kernel
      * @throws HostException when the host is not ready for it; the message says what to do
      * @throws KernelException when the kernel refuses a step; all steps before it were undone
+     * @throws AnswerException when the kernel answers what cannot be; all steps were undone
      */
     public AttachedDevice attach(GuestMemory memory, KvmVfioDevice kvmVfio) {
         if (memory.vm() != kvmVfio.vm()) {
@@ -100,6 +104,7 @@ public final class AttachRequest {
      * @throws IllegalArgumentException when the device is of another kernel
      * @throws HostException when the host is not ready for it; the message says what to do
      * @throws KernelException when the kernel refuses a step; all steps before it were undone
+     * @throws AnswerException when the kernel answers what cannot be; all steps were undone
      */
     public AttachedDevice attach(KvmVfioDevice kvmVfio) {
         return AttachedDevice.attach(this, kvmVfio.vm(), Optional.of(kvmVfio), Optional.empty());

@@ -2,6 +2,7 @@ package dev.kvmvfio.vfio;
 
 import dev.kvmvfio.internal.Failures;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.PageAlignment;
 import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.kernel.Handle;
@@ -77,7 +78,7 @@ public final class GuestBar extends Handle {
     }
 
     private static List<Area> mappable(Region region, Kernel kernel) {
-        long page = kernel.pageSize();
+        long page = PageAlignment.pageSize(kernel);
         List<Area> areas = new ArrayList<>();
         for (Area area : region.mappableAreas()) {
             addWholePages(areas, area.offset(), area.offset() + area.size(), page);

@@ -3,11 +3,13 @@ package dev.kvmvfio.vfio;
 import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.bindings.vfio.vfio_irq_info;
 import dev.kvmvfio.bindings.vfio.vfio_irq_set;
+import dev.kvmvfio.internal.Answer;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.OneKernel;
 import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.internal.Remedy;
 import dev.kvmvfio.internal.Scratch;
+import dev.kvmvfio.kernel.AnswerException;
 import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.EventFd;
@@ -50,6 +52,8 @@ public final class Interrupt {
     private static final Ioctl GET_IRQ_INFO = new Ioctl("VFIO_DEVICE_GET_IRQ_INFO", vfio_h.VFIO_DEVICE_GET_IRQ_INFO());
     private static final Ioctl SET_IRQS = new Ioctl("VFIO_DEVICE_SET_IRQS", vfio_h.VFIO_DEVICE_SET_IRQS());
     private static final int NO_EVENTFD = -1;
+    /** As many as MSI-X has. */
+    private static final int MOST_VECTORS = 2048;
 
     private static final List<Integer> EXCLUSIVE = List.of(INTX, MSI, MSIX);
 
@@ -95,7 +99,9 @@ public final class Interrupt {
         if (result < 0) {
             throw new KernelException(GET_IRQ_INFO.name(), device, "index=" + index, result, "");
         }
-        return new Interrupt(device, index, vfio_irq_info.flags(info), vfio_irq_info.count(info));
+        int count = new Answer(GET_IRQ_INFO.name(), device).count("vectors for index " + index,
+                vfio_irq_info.count(info), MOST_VECTORS);
+        return new Interrupt(device, index, vfio_irq_info.flags(info), count);
     }
 
     /**
@@ -169,6 +175,7 @@ public final class Interrupt {
      * @throws IllegalArgumentException when there are more eventfds than vectors, or none, or one is of another kernel
      * @throws KernelException when the kernel refuses; {@code EINVAL} when another kind is enabled
      * @throws HostException when the host has too few interrupts left for so many vectors
+     * @throws AnswerException when the kernel says so and has enough of them
      */
     public void enable(EventFd... vectors) {
         enable(Arrays.asList(vectors));
@@ -181,13 +188,14 @@ public final class Interrupt {
      * @throws IllegalArgumentException when there are more eventfds than vectors, or none, or one is of another kernel
      * @throws KernelException when the kernel refuses; {@code EINVAL} when another kind is enabled
      * @throws HostException when the host has too few interrupts left for so many vectors
+     * @throws AnswerException when the kernel says so and has enough of them
      */
     public void enable(List<EventFd> vectors) {
         if (vectors.isEmpty()) {
             throw new IllegalArgumentException("an eventfd is needed to enable " + this);
         }
         check(0, vectors.size());
-        enableBy(() -> enableAll(vectors));
+        enableBy(() -> enable(0, vectors));
     }
 
     /** {@link #enable(List)} for one who disables it again, unless it is enabled already. */
@@ -242,10 +250,15 @@ public final class Interrupt {
         }
     }
 
-    private void enableAll(List<EventFd> vectors) {
-        int result = set(vfio_h.VFIO_IRQ_SET_ACTION_TRIGGER(), 0, vectors);
+    /** When the host has fewer vectors than it takes, the kernel enables none and answers how many it has. */
+    private void enable(int start, List<EventFd> vectors) {
+        int result = set(vfio_h.VFIO_IRQ_SET_ACTION_TRIGGER(), start, vectors);
+        int wanted = start + vectors.size();
+        if (result >= wanted) {
+            throw new AnswerException(SET_IRQS.name(), this, result + " for " + wanted + " vectors");
+        }
         if (result > 0) {
-            throw new HostException("only " + result + " of " + vectors.size() + " vectors are available for " + this,
+            throw new HostException("only " + result + " of " + wanted + " vectors are available for " + this,
                     "Enable fewer");
         }
     }
@@ -257,10 +270,12 @@ public final class Interrupt {
      * @param eventFd what it shall signal from now on
      * @throws IllegalArgumentException when there is no such vector, or the eventfd is of another kernel
      * @throws KernelException when the kernel refuses
+     * @throws HostException when the host has too few interrupts left for so many vectors
+     * @throws AnswerException when the kernel says so and has enough of them
      */
     public void setVector(int vector, EventFd eventFd) {
         check(vector, 1);
-        enableBy(() -> set(vfio_h.VFIO_IRQ_SET_ACTION_TRIGGER(), vector, List.of(eventFd)));
+        enableBy(() -> enable(vector, List.of(eventFd)));
     }
 
     /**

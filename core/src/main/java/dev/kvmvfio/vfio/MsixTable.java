@@ -1,5 +1,6 @@
 package dev.kvmvfio.vfio;
 
+import dev.kvmvfio.kernel.AnswerException;
 import java.util.Optional;
 
 /**
@@ -20,6 +21,8 @@ public record MsixTable(int region, long offset, int vectors) {
     /** As many as there is room for, so that a broken list ends. */
     private static final int MOST_CAPABILITIES = 48;
     private static final int ENTRY = 16;
+    /** Where a capability of twelve bytes still has room. */
+    private static final int LAST_PLACE = 0xf4;
 
     /** Reads the device's capabilities; empty when it has no MSI-X. */
     static Optional<MsixTable> read(Region config) {
@@ -41,6 +44,9 @@ public record MsixTable(int region, long offset, int vectors) {
     }
 
     private static MsixTable at(Region config, int at) {
+        if (at > LAST_PLACE) {
+            throw new AnswerException("pread", config, String.format("an MSI-X capability at 0x%x, without room", at));
+        }
         int location = config.readInt(at + LOCATION);
         return new MsixTable(Region.BAR0 + (location & 7), Integer.toUnsignedLong(location & ~7),
                 (config.readShort(at + CONTROL) & 0x7ff) + 1);

@@ -5,6 +5,7 @@ import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.bindings.vfio.vfio_region_info;
 import dev.kvmvfio.bindings.vfio.vfio_region_info_cap_sparse_mmap;
 import dev.kvmvfio.bindings.vfio.vfio_region_sparse_mmap_area;
+import dev.kvmvfio.internal.Answer;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.kernel.Errno;
@@ -14,6 +15,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -33,7 +35,7 @@ public final class Region {
     /** The configuration space. */
     public static final int CONFIG = vfio_h.VFIO_PCI_CONFIG_REGION_INDEX();
 
-    private static final Ioctl GET_REGION_INFO = new Ioctl("VFIO_DEVICE_GET_REGION_INFO",
+    static final Ioctl GET_REGION_INFO = new Ioctl("VFIO_DEVICE_GET_REGION_INFO",
             vfio_h.VFIO_DEVICE_GET_REGION_INFO());
 
     private final VfioDevice device;
@@ -57,13 +59,17 @@ public final class Region {
         }
     }
 
-    private Region(VfioDevice device, int index, MemorySegment info) {
+    private Region(VfioDevice device, int index, Answer answer, MemorySegment info) {
         this.device = device;
         this.index = index;
         this.flags = vfio_region_info.flags(info);
         this.size = vfio_region_info.size(info);
         this.fileOffset = vfio_region_info.offset(info);
-        List<Capability> capabilities = Capability.chain(info, vfio_region_info.cap_offset(info));
+        if (size < 0 || fileOffset < 0 || fileOffset + size < 0) {
+            throw answer.isOdd(String.format("for index %d a size of 0x%x at offset 0x%x, which no file has", index,
+                    size, fileOffset));
+        }
+        List<Capability> capabilities = Capability.chain(answer, info, vfio_region_info.cap_offset(info));
         this.mappableAreas = isMappable() ? areas(capabilities) : List.of();
         this.msixMappable = capabilities.stream()
                 .anyMatch(capability -> capability.id() == vfio_h.VFIO_REGION_INFO_CAP_MSIX_MAPPABLE());
@@ -71,45 +77,45 @@ public final class Region {
 
     /** Returns null for an index that this device does not have, such as the VGA region of what is no VGA device. */
     static @Nullable Region read(VfioDevice device, int index) {
+        Answer answer = new Answer(GET_REGION_INFO.name(), device);
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment info = arena.allocate(vfio_region_info.layout());
-            int result = ask(device, index, info);
-            if (Errno.EINVAL.is(result)) {
-                return null;
-            }
-            long needed = Integer.toUnsignedLong(vfio_region_info.argsz(info));
-            if (result >= 0 && needed > info.byteSize()) {
-                info = arena.allocate(needed, Long.BYTES);
-                result = ask(device, index, info);
-            }
-            if (result < 0) {
-                throw new KernelException(GET_REGION_INFO.name(), device, "index=" + index, result, "");
-            }
-            return new Region(device, index, info);
+            return GrowingInfo.ask(arena, vfio_region_info.sizeof(), answer, info -> ask(device, index, info))
+                    .map(info -> new Region(device, index, answer, info)).orElse(null);
         }
     }
 
-    private static int ask(VfioDevice device, int index, MemorySegment info) {
-        vfio_region_info.argsz(info, (int) info.byteSize());
+    private static boolean ask(VfioDevice device, int index, MemorySegment info) {
         vfio_region_info.index(info, index);
-        return device.fd().ioctl(GET_REGION_INFO, info);
+        int result = device.fd().ioctl(GET_REGION_INFO, info);
+        if (result < 0 && !Errno.EINVAL.is(result)) {
+            throw new KernelException(GET_REGION_INFO.name(), device, "index=" + index, result, "");
+        }
+        return result >= 0;
     }
 
     private List<Area> areas(List<Capability> capabilities) {
         return capabilities.stream()
                 .filter(capability -> capability.id() == vfio_h.VFIO_REGION_INFO_CAP_SPARSE_MMAP()).findFirst()
-                .map(capability -> sparse(capability.body())).orElse(List.of(new Area(0, size)));
+                .map(this::sparse).orElse(List.of(new Area(0, size)));
     }
 
-    private static List<Area> sparse(MemorySegment capability) {
-        List<Area> areas = new ArrayList<>();
+    private List<Area> sparse(Capability capability) {
         long first = vfio_region_info_cap_sparse_mmap.sizeof();
-        for (int i = 0; i < vfio_region_info_cap_sparse_mmap.nr_areas(capability); i++) {
-            MemorySegment area = capability.asSlice(first + i * vfio_region_sparse_mmap_area.sizeof(),
-                    vfio_region_sparse_mmap_area.sizeof());
-            areas.add(new Area(vfio_region_sparse_mmap_area.offset(area), vfio_region_sparse_mmap_area.size(area)));
+        MemorySegment body = capability.body(first);
+        List<Area> areas = capability.answer().array("areas for index " + index,
+                vfio_region_info_cap_sparse_mmap.nr_areas(body), body.asSlice(first),
+                vfio_region_sparse_mmap_area.sizeof(),
+                area -> new Area(vfio_region_sparse_mmap_area.offset(area), vfio_region_sparse_mmap_area.size(area)));
+        List<Area> sorted = areas.stream().sorted(Comparator.comparingLong(Area::offset)).toList();
+        long end = 0;
+        for (Area area : sorted) {
+            if (area.offset < end || area.size < 0 || area.size > size - area.offset) {
+                throw capability.answer().isOdd("for index " + index + " the areas " + areas
+                        + String.format(", which overlap or are outside of 0x%x bytes", size));
+            }
+            end = area.offset + area.size;
         }
-        return List.copyOf(areas);
+        return sorted;
     }
 
     /**

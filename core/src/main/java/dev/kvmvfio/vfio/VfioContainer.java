@@ -9,6 +9,7 @@ import dev.kvmvfio.bindings.vfio.vfio_iova_range;
 import dev.kvmvfio.dma.DmaAccess;
 import dev.kvmvfio.dma.DmaSpace;
 import dev.kvmvfio.dma.IovaRange;
+import dev.kvmvfio.internal.Answer;
 import dev.kvmvfio.internal.DeviceNode;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.OneKernel;
@@ -25,9 +26,9 @@ import dev.kvmvfio.pci.IommuGroup;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -231,13 +232,16 @@ public final class VfioContainer extends DmaSpace {
     }
 
     @Override
-    protected long unmapPages(long iova, long size) {
+    protected int unmapPages(long iova, long size, LongConsumer unmapped) {
         MemorySegment request = vfio_iommu_type1_dma_unmap.allocate(Scratch.begin());
         vfio_iommu_type1_dma_unmap.argsz(request, (int) vfio_iommu_type1_dma_unmap.sizeof());
         vfio_iommu_type1_dma_unmap.iova(request, iova);
         vfio_iommu_type1_dma_unmap.size(request, size);
         int result = fd.ioctl(UNMAP_DMA, request);
-        return result < 0 ? result : vfio_iommu_type1_dma_unmap.size(request);
+        if (result >= 0) {
+            unmapped.accept(vfio_iommu_type1_dma_unmap.size(request));
+        }
+        return result;
     }
 
     @Override
@@ -246,31 +250,26 @@ public final class VfioContainer extends DmaSpace {
     }
 
     private List<IovaRange> readRanges() {
+        Answer answer = new Answer(GET_INFO.name(), this);
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment info = info(arena, vfio_iommu_type1_info.sizeof());
-            MemorySegment full = info(arena, Integer.toUnsignedLong(vfio_iommu_type1_info.argsz(info)));
-            int offset = vfio_iommu_type1_info.cap_offset(full);
-            return Capability.chain(full, offset).stream()
+            MemorySegment info = GrowingInfo.ask(arena, vfio_iommu_type1_info.sizeof(), answer, this::ask)
+                    .orElseThrow();
+            return Capability.chain(answer, info, vfio_iommu_type1_info.cap_offset(info)).stream()
                     .filter(capability -> capability.id() == vfio_h.VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE())
-                    .findFirst().map(capability -> ranges(capability.body())).orElse(List.of());
+                    .findFirst().map(VfioContainer::ranges).orElse(List.of());
         }
     }
 
-    private MemorySegment info(Arena arena, long size) {
-        MemorySegment info = arena.allocate(Math.max(size, vfio_iommu_type1_info.sizeof()), Long.BYTES);
-        vfio_iommu_type1_info.argsz(info, (int) info.byteSize());
-        fd.call(GET_INFO, info);
-        return info;
+    private boolean ask(MemorySegment info) {
+        return fd.call(GET_INFO, info) >= 0;
     }
 
-    private static List<IovaRange> ranges(MemorySegment capability) {
-        List<IovaRange> ranges = new ArrayList<>();
+    private static List<IovaRange> ranges(Capability capability) {
         long first = vfio_iommu_type1_info_cap_iova_range.sizeof();
-        for (int i = 0; i < vfio_iommu_type1_info_cap_iova_range.nr_iovas(capability); i++) {
-            MemorySegment range = capability.asSlice(first + i * vfio_iova_range.sizeof(), vfio_iova_range.sizeof());
-            ranges.add(new IovaRange(vfio_iova_range.start(range), vfio_iova_range.end(range)));
-        }
-        return List.copyOf(ranges);
+        MemorySegment body = capability.body(first);
+        return capability.answer().array("ranges", vfio_iommu_type1_info_cap_iova_range.nr_iovas(body),
+                body.asSlice(first), vfio_iova_range.sizeof(),
+                range -> new IovaRange(vfio_iova_range.start(range), vfio_iova_range.end(range)));
     }
 
     @Override

@@ -2,10 +2,12 @@ package dev.kvmvfio.vfio;
 
 import dev.kvmvfio.bindings.vfio.vfio_device_info;
 import dev.kvmvfio.bindings.vfio.vfio_h;
+import dev.kvmvfio.internal.Answer;
 import dev.kvmvfio.internal.KernelAccess;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.internal.Scratch;
+import dev.kvmvfio.kernel.AnswerException;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.Handle;
@@ -31,6 +33,9 @@ import org.jspecify.annotations.Nullable;
 public sealed class VfioDevice extends Handle permits BoundDevice, GuestDevice {
     private static final Ioctl GET_INFO = new Ioctl("VFIO_DEVICE_GET_INFO", vfio_h.VFIO_DEVICE_GET_INFO());
     private static final Ioctl RESET = new Ioctl("VFIO_DEVICE_RESET", vfio_h.VFIO_DEVICE_RESET());
+    /** Much more than any driver has: PCI's has nine regions and some of its own, and five kinds of interrupts. */
+    private static final int MOST_INDEXES = 1 << 12;
+    private static final int CONFIG_SIZE = 256;
     private static final int VENDOR_ID = 0;
     private static final int DEVICE_ID = 2;
 
@@ -63,9 +68,10 @@ public sealed class VfioDevice extends Handle permits BoundDevice, GuestDevice {
         MemorySegment info = vfio_device_info.allocate(Scratch.begin());
         vfio_device_info.argsz(info, (int) info.byteSize());
         fd.call(GET_INFO, info);
+        Answer answer = new Answer(GET_INFO.name(), this);
         int flags = vfio_device_info.flags(info);
-        int regions = vfio_device_info.num_regions(info);
-        int interrupts = vfio_device_info.num_irqs(info);
+        int regions = answer.count("regions", vfio_device_info.num_regions(info), MOST_INDEXES);
+        int interrupts = answer.count("kinds of interrupts", vfio_device_info.num_irqs(info), MOST_INDEXES);
         return new Contents(flags, present(regions, index -> Region.read(this, index)),
                 present(interrupts, index -> Interrupt.read(this, index)));
     }
@@ -79,6 +85,7 @@ public sealed class VfioDevice extends Handle permits BoundDevice, GuestDevice {
      *
      * @return {@code VFIO_DEVICE_FLAGS_} bits: what kind of device it is, and whether it can be reset
      * @throws KernelException when the kernel refuses
+     * @throws AnswerException when it answers what no device has
      */
     public int flags() {
         return contents().flags();
@@ -89,6 +96,7 @@ public sealed class VfioDevice extends Handle permits BoundDevice, GuestDevice {
      *
      * @return what {@code VFIO_DEVICE_FLAGS_RESET} says
      * @throws KernelException when the kernel refuses
+     * @throws AnswerException when it answers what no device has
      */
     public boolean canReset() {
         return (flags() & vfio_h.VFIO_DEVICE_FLAGS_RESET()) != 0;
@@ -99,6 +107,7 @@ public sealed class VfioDevice extends Handle permits BoundDevice, GuestDevice {
      *
      * @return in the order of their indexes; an index that the device does not have is left out
      * @throws KernelException when the kernel refuses
+     * @throws AnswerException when it answers what no device has
      */
     public List<Region> regions() {
         return contents().regions();
@@ -112,6 +121,7 @@ public sealed class VfioDevice extends Handle permits BoundDevice, GuestDevice {
      * @return the region
      * @throws NoSuchElementException when the device does not have it
      * @throws KernelException when the kernel refuses
+     * @throws AnswerException when it answers what no device has
      */
     public Region region(int index) {
         return regions().stream().filter(region -> region.index() == index).findFirst()
@@ -124,6 +134,7 @@ public sealed class VfioDevice extends Handle permits BoundDevice, GuestDevice {
      *
      * @return in the order of their indexes; an index that the device does not have is left out
      * @throws KernelException when the kernel refuses
+     * @throws AnswerException when it answers what no device has
      */
     public List<Interrupt> interrupts() {
         return contents().interrupts();
@@ -136,6 +147,7 @@ public sealed class VfioDevice extends Handle permits BoundDevice, GuestDevice {
      * @return the interrupt
      * @throws NoSuchElementException when the device does not have it
      * @throws KernelException when the kernel refuses
+     * @throws AnswerException when it answers what no device has
      */
     public Interrupt interrupt(int index) {
         return interrupts().stream().filter(interrupt -> interrupt.index() == index).findFirst().orElseThrow(
@@ -146,40 +158,68 @@ public sealed class VfioDevice extends Handle permits BoundDevice, GuestDevice {
      * The PCI device's configuration space, decoded.
      *
      * @return what it says now
+     * @throws NoSuchElementException when the device has none, because it is not of PCI
      * @throws KernelException when it cannot be read
+     * @throws AnswerException when it is smaller than PCI's
      */
     public ConfigSpace configSpace() {
-        return ConfigSpace.read(region(Region.CONFIG));
+        return ConfigSpace.read(config());
     }
 
     /**
      * Where the PCI device has its MSI-X table.
      *
      * @return the place, or empty when the device has no MSI-X
+     * @throws NoSuchElementException when the device has no configuration space, because it is not of PCI
      * @throws KernelException when the configuration space cannot be read
+     * @throws AnswerException when it is smaller than PCI's, or the table is outside of its BAR
      */
     public Optional<MsixTable> msixTable() {
-        return MsixTable.read(region(Region.CONFIG));
+        Optional<MsixTable> table = MsixTable.read(config());
+        if (table.isPresent() && !isInsideItsBar(table.get())) {
+            throw new AnswerException("pread", config(), table.get() + ", which is outside of its BAR");
+        }
+        return table;
+    }
+
+    /** A BAR of no size is one that the host has given no addresses to. */
+    private boolean isInsideItsBar(MsixTable table) {
+        return table.region() < Region.ROM && regions().stream().filter(region -> region.index() == table.region())
+                .allMatch(bar -> bar.size() == 0 || table.offset() <= bar.size() - table.size());
+    }
+
+    /** Every PCI device has this much. */
+    private Region config() {
+        Region config = region(Region.CONFIG);
+        if (config.size() < CONFIG_SIZE) {
+            throw new AnswerException(Region.GET_REGION_INFO.name(), this,
+                    config.size() + " bytes of configuration space, where PCI has " + CONFIG_SIZE);
+        }
+        return config;
     }
 
     /**
      * Who made the PCI device, by its configuration space.
      *
      * @return 0 to 0xffff
+     * @throws NoSuchElementException when the device has no configuration space, because it is not of PCI
      * @throws KernelException when the configuration space cannot be read
+     * @throws AnswerException when it is smaller than PCI's
      */
     public int vendorId() {
-        return Short.toUnsignedInt(region(Region.CONFIG).readShort(VENDOR_ID));
+        return Short.toUnsignedInt(config().readShort(VENDOR_ID));
     }
 
     /**
      * What the PCI device is, by its configuration space.
      *
      * @return the vendor's number, 0 to 0xffff
+     * @throws NoSuchElementException when the device has no configuration space, because it is not of PCI
      * @throws KernelException when the configuration space cannot be read
+     * @throws AnswerException when it is smaller than PCI's
      */
     public int deviceId() {
-        return Short.toUnsignedInt(region(Region.CONFIG).readShort(DEVICE_ID));
+        return Short.toUnsignedInt(config().readShort(DEVICE_ID));
     }
 
     /**

@@ -18,7 +18,7 @@ class KvmRunTest {
     private static final String X86_64 = "dev.kvmvfio.bindings.kvm.x86_64.";
     private static final String AARCH64 = "dev.kvmvfio.bindings.kvm.aarch64.";
     /** A field of it, or of one of the structs in it: {@code kvm_run.mmio.data$offset}. */
-    private static final Pattern FIELD = Pattern.compile("\\b(kvm_run(?:\\.\\w+)*)\\.(\\w+)(?:\\$\\w+)?\\(");
+    private static final Pattern FIELD = Pattern.compile("\\b(kvm_run(?:\\.\\w+)*)\\.(?!sizeof)(\\w+)(?:\\$\\w+)?\\(");
 
     /** @param struct with the structs that it is in */
     private record Field(String struct, String name) implements Comparable<Field> {
@@ -48,6 +48,12 @@ class KvmRunTest {
             assertThat(((MemoryLayout) field.of(AARCH64, "$layout")).byteSize())
                     .isEqualTo(((MemoryLayout) field.of(X86_64, "$layout")).byteSize());
         });
+    }
+
+    @Test
+    void isOfOneSize() {
+        assertThat(dev.kvmvfio.bindings.kvm.aarch64.kvm_run.sizeof())
+                .isEqualTo(dev.kvmvfio.bindings.kvm.x86_64.kvm_run.sizeof());
     }
 
     private static Set<Field> fields() throws IOException {

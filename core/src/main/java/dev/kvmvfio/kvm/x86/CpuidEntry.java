@@ -2,10 +2,10 @@ package dev.kvmvfio.kvm.x86;
 
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_cpuid2;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_cpuid_entry2;
+import dev.kvmvfio.internal.Answer;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;
 import java.util.List;
-import java.util.stream.LongStream;
 
 /**
  * What the instruction {@code CPUID} answers for one function and index ({@code struct kvm_cpuid_entry2}).
@@ -41,8 +41,9 @@ public record CpuidEntry(int function, int index, int flags, int eax, int ebx, i
         return cpuid;
     }
 
-    static List<CpuidEntry> read(MemorySegment cpuid) {
-        return LongStream.range(0, kvm_cpuid2.nent(cpuid)).mapToObj(i -> readEntry(entry(cpuid, i))).toList();
+    static List<CpuidEntry> read(Answer answer, MemorySegment cpuid) {
+        return answer.array("entries", kvm_cpuid2.nent(cpuid), cpuid.asSlice(kvm_cpuid2.sizeof()),
+                kvm_cpuid_entry2.sizeof(), CpuidEntry::readEntry);
     }
 
     private static CpuidEntry readEntry(MemorySegment entry) {

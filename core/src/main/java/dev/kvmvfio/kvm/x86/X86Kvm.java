@@ -1,7 +1,9 @@
 package dev.kvmvfio.kvm.x86;
 
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_x86_64_h;
+import dev.kvmvfio.internal.Answer;
 import dev.kvmvfio.internal.ArchitectureAccess;
+import dev.kvmvfio.kernel.AnswerException;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.Ioctl;
@@ -36,6 +38,7 @@ public final class X86Kvm {
      * @return the entries, with the APIC id of the host's processor that this was asked on;
      *         {@link X86Vcpu#setCpuid} puts the vCPU's own in its place
      * @throws KernelException when the kernel refuses
+     * @throws AnswerException when it has more entries than there is room for
      */
     public List<CpuidEntry> supportedCpuid() {
         try (Arena arena = Arena.ofConfined()) {
@@ -44,7 +47,7 @@ public final class X86Kvm {
                 MemorySegment cpuid = CpuidEntry.allocate(arena, entries);
                 int result = fd.ioctl(GET_SUPPORTED_CPUID, cpuid);
                 if (result >= 0) {
-                    return CpuidEntry.read(cpuid);
+                    return CpuidEntry.read(new Answer(GET_SUPPORTED_CPUID.name(), fd), cpuid);
                 }
                 if (!Errno.E2BIG.is(result) || entries >= 1 << 16) {
                     throw new KernelException(GET_SUPPORTED_CPUID.name(), fd, "nent=" + entries, result, "");

@@ -131,8 +131,8 @@ class ObservedKernelTest {
             vm.supports(KvmDeviceType.VFIO);
             assertThat(vm.createVcpu(0).hasAttr(7, 7)).isFalse();
             assertThat(lines()).contains("ioctl(" + kvm.fd().number() + "</dev/kvm>, KVM_CREATE_VM, 0) = " + vmFd,
-                    "ioctl(" + vmFd + "<VM>, KVM_CREATE_DEVICE, {type=4, fd=0 => " + deviceFd + ", flags=0}) = 0",
-                    "ioctl(" + vmFd + "<VM>, KVM_CREATE_DEVICE, {type=4, fd=0, flags=1}) = 0");
+                    "ioctl(" + vmFd + "<VM>, KVM_CREATE_DEVICE, {type=4, fd=-1 => " + deviceFd + ", flags=0}) = 0",
+                    "ioctl(" + vmFd + "<VM>, KVM_CREATE_DEVICE, {type=4, fd=-1, flags=1}) = 0");
             assertThat(calls.getLast().file()).endsWith("<vCPU 0>");
             assertThat(calls.getLast()).asString().contains("KVM_HAS_DEVICE_ATTR, {flags=0, group=7, attr=7, addr=0}")
                     .endsWith("= -1 ENXIO (No such device or address)");

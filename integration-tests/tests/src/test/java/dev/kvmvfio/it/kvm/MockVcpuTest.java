@@ -370,6 +370,16 @@ class MockVcpuTest {
         }
     }
 
+    /** What a port's or an address's exit has at least. */
+    private static void fill(int reason, MemorySegment run) {
+        if (reason == kvm_h.KVM_EXIT_IO()) {
+            kvm_run.io.size(kvm_run.io(run), (byte) 1);
+            kvm_run.io.count(kvm_run.io(run), 1);
+        } else if (reason == kvm_h.KVM_EXIT_MMIO()) {
+            kvm_run.mmio.len(kvm_run.mmio(run), 1);
+        }
+    }
+
     @Test
     void anExitIsTheSameObjectEachTime() {
         List<Integer> reasons = List.of(kvm_h.KVM_EXIT_IO(), kvm_h.KVM_EXIT_MMIO(), kvm_h.KVM_EXIT_HLT(),
@@ -378,8 +388,7 @@ class MockVcpuTest {
                 kvm_h.KVM_EXIT_SET_TPR(), kvm_h.KVM_EXIT_DEBUG(), Integer.MAX_VALUE, -1);
         Vcpu vcpu = guest(cpu -> {
             for (int time = 0; time < 2; time++) {
-                reasons.forEach(reason -> cpu.exit(reason, _ -> {
-                }));
+                reasons.forEach(reason -> cpu.exit(reason, run -> fill(reason, run)));
             }
         });
         List<VcpuExit> first = reasons.stream().map(_ -> vcpu.run()).toList();

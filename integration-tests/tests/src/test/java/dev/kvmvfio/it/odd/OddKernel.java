@@ -10,6 +10,7 @@ import java.lang.reflect.Proxy;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Consumer;
 
 /** A kernel in front of another one, with answers of its own. */
 final class OddKernel implements InvocationHandler {
@@ -64,7 +65,14 @@ final class OddKernel implements InvocationHandler {
             return arguments[2] instanceof MemorySegment struct ? struct : MemorySegment.NULL;
         }
 
-        boolean answersLong() {
+        /** Makes it on another file, if it is on this one. */
+        void renameFile(int from, int to) {
+            if (arguments.length > 0 && arguments[0].equals(from)) {
+                arguments[0] = to;
+            }
+        }
+
+        private boolean answersLong() {
             return method.getReturnType() == long.class;
         }
 
@@ -98,6 +106,22 @@ final class OddKernel implements InvocationHandler {
             }
             return call.real();
         });
+    }
+
+    /** Changes what an ioctl has written to its struct. */
+    static Kernel after(Kernel kernel, long request, Consumer<MemorySegment> change) {
+        return of(kernel, call -> {
+            Object result = call.real();
+            if (call.is(request)) {
+                change.accept(call.struct());
+            }
+            return result;
+        });
+    }
+
+    /** Answers an ioctl with a number, which the call is not made for. */
+    static Kernel answering(Kernel kernel, long request, int result) {
+        return of(kernel, call -> call.is(request) ? (Object) result : call.real());
     }
 
     @Override
