@@ -46,7 +46,12 @@ final class OddKernel implements InvocationHandler {
 
         /** Whether it is this ioctl. */
         boolean is(long request) {
-            return is("ioctl") && ((Long) arguments[1]).intValue() == (int) request;
+            return is("ioctl") && (int) request() == (int) request;
+        }
+
+        /** The number of an ioctl. */
+        long request() {
+            return this.<Long>argument(1) & 0xffff_ffffL;
         }
 
         /** Whether it is about this file, by its path or by its number. */
