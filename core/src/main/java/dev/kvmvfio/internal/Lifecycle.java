@@ -276,10 +276,12 @@ public final class Lifecycle {
         return List.copyOf(found);
     }
 
-    private synchronized List<Handle> all() {
-        if (oldest == null) {
-            return List.of();
-        }
+    /** Most have none. One that is being closed gets none any more, so that it can tell without the lock. */
+    private List<Handle> all() {
+        return oldest == null ? List.of() : copy();
+    }
+
+    private synchronized List<Handle> copy() {
         List<Handle> all = new ArrayList<>();
         for (Bond bond = oldest; bond != null; bond = bond.younger) {
             all.add(bond.child);
@@ -287,7 +289,7 @@ public final class Lifecycle {
         return all;
     }
 
-    private synchronized boolean hasChildren() {
+    private boolean hasChildren() {
         return oldest != null;
     }
 
@@ -548,8 +550,8 @@ public final class Lifecycle {
         } catch (Throwable failure) {
             add(failure, turn, failures);
         }
-        for (Handle child : all().reversed()) {
-            close(child, turn, failures);
+        if (hasChildren()) {
+            all().reversed().forEach(child -> close(child, turn, failures));
         }
         if (hasChildren() || !until(Lifecycle::isFree, handle, turn)) {
             return false;
