@@ -126,6 +126,7 @@ public final class Ioas extends DmaSpace {
         return result;
     }
 
+    /** {@code IOMMU_IOAS_IOVA_RANGES}. {@inheritDoc} */
     @Override
     public List<IovaRange> iovaRanges() {
         return Lifecycle.lease(this, this::readRanges);

@@ -309,7 +309,8 @@ final class Ioctls {
                 .add("VFIO_DEVICE_DETACH_IOMMUFD_PT", vfio_h.VFIO_DEVICE_DETACH_IOMMUFD_PT(),
                         vfio_device_detach_iommufd_pt.layout())
                 .add("VFIO_DEVICE_RESET", vfio_h.VFIO_DEVICE_RESET())
-                .add("VFIO_DEVICE_GET_GFX_DMABUF", vfio_h.VFIO_DEVICE_GET_GFX_DMABUF());
+                .add("VFIO_DEVICE_GET_GFX_DMABUF", vfio_h.VFIO_DEVICE_GET_GFX_DMABUF(),
+                        ValueLayout.JAVA_INT);
     }
 
     static Ioctls ofIommufd() {

@@ -244,6 +244,7 @@ public final class VfioContainer extends DmaSpace {
         return result;
     }
 
+    /** {@code VFIO_IOMMU_GET_INFO}. {@inheritDoc} */
     @Override
     public List<IovaRange> iovaRanges() {
         return Lifecycle.lease(owner(), this::readRanges);
