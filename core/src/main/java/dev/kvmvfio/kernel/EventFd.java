@@ -59,10 +59,11 @@ public final class EventFd extends FileHandle {
     }
 
     /**
-     * Waits for a signal and takes the counter back to zero.
+     * Waits for a signal and takes the counter back to zero. {@link Thread#interrupt} alone does not end it, because the
+     * thread is in a system call: {@link Kernel#interrupt(int)} with the thread's number does so then.
      *
      * @param timeout how long to wait, in steps of a millisecond
-     * @return how often it was signalled, 0 when the time is over
+     * @return how often it was signalled, 0 when the time is over or the thread was interrupted so
      * @throws KernelException when the kernel refuses
      * @throws AnswerException when the kernel answers what no eventfd can
      * @throws ClosedException when this eventfd is closed, also during the wait
@@ -88,7 +89,8 @@ public final class EventFd extends FileHandle {
                 throw new KernelException("poll", fd(), result);
             }
             long count = result > 0 && isOpen() ? take() : 0;
-            if (count > 0 || left == 0) {
+            boolean interrupted = Errno.EINTR.is(result) && Thread.currentThread().isInterrupted();
+            if (count > 0 || left == 0 || interrupted) {
                 return count;
             }
             if (ended) {

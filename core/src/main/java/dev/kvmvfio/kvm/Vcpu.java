@@ -133,7 +133,11 @@ public final class Vcpu extends KvmFile {
      * {@code KVM_RUN}: runs the guest until it needs the program. What the last exit was answered with takes effect
      * first.
      *
-     * @return why it left the guest; {@link VcpuExit.Interrupted} once after {@link #kick()}
+     * <p>{@link Thread#interrupt} alone does not end it, because the thread is in a system call: call {@link #kick()}
+     * too, or {@link dev.kvmvfio.kernel.Kernel#interrupt(int)} with the thread's number.
+     *
+     * @return why it left the guest; {@link VcpuExit.Interrupted} once after {@link #kick()}, and when a signal came
+     *         while this thread is interrupted
      * @throws IllegalStateException on a virtual thread, or on another thread than the first time
      * @throws ClosedException when this vCPU is closed, also while it runs
      * @throws KernelException when the kernel cannot run it; {@code EINTR} or {@code EAGAIN} when it answers nothing
@@ -201,7 +205,7 @@ public final class Vcpu extends KvmFile {
     private boolean wasKicked(int result) {
         if (Errno.EINTR.is(result)) {
             BYTE.setVolatile(shared.segment(), IMMEDIATE_EXIT, (byte) 0);
-            return (boolean) KICKED.getAndSet(this, false);
+            return (boolean) KICKED.getAndSet(this, false) || Thread.currentThread().isInterrupted();
         }
         // An application processor answers EAGAIN when another one has started it.
         if (Errno.EAGAIN.is(result)) {

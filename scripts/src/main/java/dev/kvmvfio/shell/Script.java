@@ -1,13 +1,20 @@
 package dev.kvmvfio.shell;
 
+import dev.kvmvfio.cli.Visible;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import jdk.jshell.DeclarationSnippet;
 import jdk.jshell.Diag;
 import jdk.jshell.EvalException;
 import jdk.jshell.JShell;
@@ -15,6 +22,7 @@ import jdk.jshell.JShellException;
 import jdk.jshell.Snippet;
 import jdk.jshell.SnippetEvent;
 import jdk.jshell.SourceCodeAnalysis.CompletionInfo;
+import jdk.jshell.UnresolvedReferenceException;
 
 /** Runs a file of snippets without a terminal; the first one that fails ends it. */
 final class Script implements AutoCloseable {
@@ -22,6 +30,22 @@ final class Script implements AutoCloseable {
 
     private final PrintStream err;
     private final JShell shell;
+
+    private static final Path STANDARD_INPUT = Path.of("-");
+    private static final Pattern COMMAND = Pattern.compile("\\s*/([a-z]+)(?: +(\\d{1,3}))?\\s*");
+    /** A line that no statement begins with. */
+    private static final Pattern GOES_ON = Pattern.compile("^([.?:]|&&|\\|\\||(else|catch|finally)\\b)");
+
+    /** The script said so. */
+    private static final class Ended extends Exception {
+        private static final long serialVersionUID = 1;
+
+        private final int code;
+
+        Ended(int code) {
+            this.code = code;
+        }
+    }
 
     /** A snippet that does not compile or that throws. */
     private static final class Failed extends Exception {
@@ -38,33 +62,67 @@ final class Script implements AutoCloseable {
         shell.addToClasspath(System.getProperty("java.class.path"));
     }
 
-    /** Returns the exit code. */
+    /** Returns the exit code; a hyphen stands for standard input. */
     int run(Path imports, Path script) {
         try {
-            run(imports, Files.readAllLines(imports));
-            run(script, Files.readAllLines(script));
+            run(imports, read(imports));
+            run(script, read(script));
             return 0;
-        } catch (IOException unreadable) {
-            err.println("shell: cannot read " + unreadable.getMessage());
+        } catch (Ended ended) {
+            return ended.code;
         } catch (Failed failure) {
-            err.println(failure.getMessage());
+            err.println(Visible.of(failure.getMessage()));
         }
         return FAILED;
     }
 
-    /** Line by line, as at the prompt: a line that can end a snippet ends it. */
-    private void run(Path file, List<String> lines) throws Failed {
+    private static List<String> read(Path file) throws Failed {
+        try {
+            byte[] text = file.equals(STANDARD_INPUT) ? System.in.readAllBytes() : Files.readAllBytes(file);
+            return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(text)).toString().lines().toList();
+        } catch (CharacterCodingException unreadable) {
+            throw new Failed("shell: cannot read " + file + ": it is no text in UTF-8");
+        } catch (IOException unreadable) {
+            throw new Failed("shell: cannot read " + file + (Files.isDirectory(file) ? ": it is a folder" : ""));
+        }
+    }
+
+    /** Line by line, as at the prompt: a line that can end a snippet ends it, unless the next one goes on with it. */
+    private void run(Path file, List<String> lines) throws Failed, Ended {
         String unit = "";
         String where = "";
         for (int i = 0; i < lines.size(); i++) {
+            String line = lines.get(i);
+            if (i == 0 && line.startsWith("#!")) {
+                continue;
+            }
             if (unit.isBlank()) {
                 where = file + ":" + (i + 1);
+                requireNoExit(line, where);
             }
-            unit = evaluate(unit + lines.get(i) + "\n", where);
+            unit += line + "\n";
+            if (!goesOn(lines, i + 1)) {
+                unit = evaluate(unit, where);
+            }
         }
         if (!unit.isBlank()) {
             throw new Failed(where + ": ends in the middle of a statement");
         }
+    }
+
+    private static void requireNoExit(String line, String where) throws Ended, Failed {
+        Matcher command = COMMAND.matcher(line);
+        if (command.matches()) {
+            if (!"exit".equals(command.group(1))) {
+                throw new Failed(where + ": /exit is the only command in a script, not /" + command.group(1));
+            }
+            throw new Ended(command.group(2) == null ? 0 : Integer.parseInt(command.group(2)));
+        }
+    }
+
+    private static boolean goesOn(List<String> lines, int next) {
+        return lines.stream().skip(next).map(String::strip).filter(line -> !line.isEmpty() && !line.startsWith("//"))
+                .findFirst().filter(GOES_ON.asPredicate()).isPresent();
     }
 
     /** Runs what is complete, and returns the rest. */
@@ -102,8 +160,15 @@ final class Script implements AutoCloseable {
         if (thrown != null) {
             throw new Failed(where + ": "
                     + (thrown instanceof EvalException failure ? failure.getExceptionClassName() + ": " : "")
-                    + thrown.getMessage());
+                    + (thrown instanceof UnresolvedReferenceException missing
+                            ? missing(missing.getSnippet())
+                            : thrown.getMessage()));
         }
+    }
+
+    private String missing(DeclarationSnippet snippet) {
+        return "there is no " + shell.unresolvedDependencies(snippet).collect(Collectors.joining(", ")) + ", which "
+                + snippet.name() + " needs";
     }
 
     @Override

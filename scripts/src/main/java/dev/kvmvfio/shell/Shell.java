@@ -31,7 +31,7 @@ public final class Shell {
     /**
      * Runs the shell and ends the process.
      *
-     * @param arguments {@code [--mock] [SCRIPT]}
+     * @param arguments {@code [--mock] [SCRIPT [ARGUMENT…]]}
      * @throws Exception when the shell cannot start
      */
     public static void main(String[] arguments) throws Exception {
@@ -40,13 +40,16 @@ public final class Shell {
         if (mock) {
             left = left.subList(1, left.size());
         }
-        if (left.size() > 1 || !left.isEmpty() && left.getFirst().startsWith("-")) {
-            System.err.println("usage: shell [--mock] [SCRIPT]");
+        if (!left.isEmpty() && left.getFirst().length() > 1 && left.getFirst().startsWith("-")) {
+            System.err.println("usage: shell [--mock] [SCRIPT [ARGUMENT…]]");
             System.exit(WRONG_USAGE);
         }
         Runtime.getRuntime().addShutdownHook(new Thread(Shell::end));
         if (mock) {
             Prompt.mock();
+        }
+        if (!left.isEmpty()) {
+            Prompt.setArguments(left.subList(1, left.size()));
         }
         int code = left.isEmpty() ? interact() : run(Path.of(left.getFirst()));
         System.exit(close() ? code : 1);
@@ -59,8 +62,15 @@ public final class Shell {
     }
 
     private static int interact() throws Exception {
-        return JavaShellToolBuilder.builder().persistence(settings()).start("--execution", ShellExecution.NAME,
-                "--class-path", System.getProperty("java.class.path"), "--startup", IMPORTS);
+        Map<String, String> settings = settings();
+        settings.keySet().removeIf(key -> key.startsWith(History.KEYS));
+        History.load(settings);
+        try {
+            return JavaShellToolBuilder.builder().persistence(settings).start("--execution", ShellExecution.NAME,
+                    "--class-path", System.getProperty("java.class.path"), "--startup", IMPORTS);
+        } finally {
+            History.save(settings);
+        }
     }
 
     /** A prompt of our own, and results that are not cut off: what JShell would remember of an earlier session. */
