@@ -261,6 +261,21 @@ class CommandsTest extends CommandLineTest {
         assertThat(Size.parse("memory", text)).isEqualTo(bytes);
     }
 
+    /** Each line that the documents tell people to type, on the mock. */
+    @ParameterizedTest
+    @ValueSource(strings = {"README.md", "SECURITY.md", "CONTRIBUTING.md"})
+    void whatTheDocumentsTellToTypeIsUnderstood(String document) throws IOException {
+        String text = Files.readString(Path.of("..", document));
+        List<String> lines = Pattern.compile("(?m)(?:^    |[`(])scripts/kvm-vfio ([a-z][^`\\n|)]*)").matcher(text)
+                .results()
+                .map(line -> line.group(1).strip()).toList();
+        assertThat(lines.size()).isGreaterThanOrEqualTo(document.equals("README.md") ? 7 : 0);
+        for (String line : lines) {
+            boolean onAHost = line.matches("(list|doctor|bind|attach) ?.*") && !line.contains("--mock");
+            assertThat(run(line.replaceFirst(" |$", onAHost ? " --mock " : " ").strip())).as(line + err).isZero();
+        }
+    }
+
     @Test
     void helpIsACommandToo() throws IOException {
         assertThat(run("help bind")).isZero();

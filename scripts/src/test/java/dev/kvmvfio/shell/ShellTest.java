@@ -148,6 +148,19 @@ class ShellTest {
         assertThat(run.exitCode()).isEqualTo(exitCode);
     }
 
+    @Test
+    void whatTheReadmeTellsToTypeWorks() throws Exception {
+        List<String> lines = new ArrayList<>(Files.readAllLines(SCRIPTS.resolve("../README.md")).stream()
+                .filter(line -> line.startsWith("    kvm-vfio> "))
+                .map(line -> line.substring("    kvm-vfio> ".length()))
+                .toList());
+        assertThat(lines).hasSizeGreaterThan(3);
+        lines.add("/exit");
+        Run run = type(lines.toArray(String[]::new));
+        assertThat(run.out()).contains("nic ==> ", "PCI Express", "00000030  ").doesNotContain("Error", "Exception");
+        assertThat(run.exitCode()).isZero();
+    }
+
     /** A statement goes on in a line that begins with a dot or with else; arguments, a first line for Unix, an end. */
     @Test
     void aScriptIsAProgram() throws Exception {
