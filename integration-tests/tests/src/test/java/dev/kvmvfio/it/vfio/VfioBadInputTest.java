@@ -24,6 +24,7 @@ import dev.kvmvfio.passthrough.AttachRequest;
 import dev.kvmvfio.passthrough.AttachedDevice;
 import dev.kvmvfio.passthrough.GuestMemory;
 import dev.kvmvfio.passthrough.VfioInterface;
+import dev.kvmvfio.pci.DriverBinding;
 import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.pci.PciDevice;
 import dev.kvmvfio.vfio.KvmVfioDevice;
@@ -36,8 +37,6 @@ import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.function.Function;
 import java.util.function.LongSupplier;
-import java.util.regex.MatchResult;
-import java.util.regex.Pattern;
 import org.assertj.core.api.AbstractThrowableAssert;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
@@ -111,17 +110,18 @@ class VfioBadInputTest {
         }
     }
 
-    /** Does what a message tells a person to type. */
-    private void run(String shellCommands) {
-        List<MatchResult> writes = Pattern.compile("echo (\\S+) > (\\S+)").matcher(shellCommands).results().toList();
-        assertThat(writes).isNotEmpty();
-        for (MatchResult write : writes) {
-            try (FileDescriptor file = FileDescriptor.open(kernel, write.group(2), system_h.O_WRONLY());
-                    Arena arena = Arena.ofConfined()) {
-                byte[] text = (write.group(1) + "\n").getBytes(StandardCharsets.US_ASCII);
-                MemorySegment bytes = arena.allocate(text.length).copyFrom(MemorySegment.ofArray(text));
-                assertThat(file.write(bytes)).as(write.group()).isEqualTo(text.length);
-            }
+    /** Does what a message tells a person to type, as the command line does it. */
+    private void run(String remedy) {
+        assertThat(remedy).contains("kvm-vfio bind " + DEVICE);
+        DriverBinding.bind(PciDevice.find(kernel, PciAddress.parse(DEVICE)), "vfio-pci");
+    }
+
+    private void writeSysfs(String path, String words) {
+        try (FileDescriptor file = FileDescriptor.open(kernel, path, system_h.O_WRONLY());
+                Arena arena = Arena.ofConfined()) {
+            byte[] text = (words + "\n").getBytes(StandardCharsets.US_ASCII);
+            MemorySegment bytes = arena.allocate(text.length).copyFrom(MemorySegment.ofArray(text));
+            assertThat(file.write(bytes)).as(path).isEqualTo(text.length);
         }
     }
 
@@ -197,7 +197,7 @@ class VfioBadInputTest {
                 device -> device.group(26).withoutDriver()));
         assertRefused(by).hasMessageContaining(DEVICE + " (vfio-pci), " + SIBLING
                 + " (nvme, blocks the group), 0000:6a:01.2 (no driver)");
-        run("echo " + SIBLING + " > /sys/bus/pci/drivers/nvme/unbind");
+        writeSysfs("/sys/bus/pci/drivers/nvme/unbind", SIBLING);
         assertAttaches(by);
     }
 
