@@ -22,8 +22,9 @@ import java.util.stream.Stream;
  * <p><b>Thread-safety:</b> all methods may be called from any thread.
  */
 public final class SystemFiles {
-    /** More than any file that is read here. */
+    /** More than any file that is read to its end. */
     private static final int LONGEST = 8 << 20;
+    private static final int BEGINNING = 1 << 20;
     /** What a piece counts at least, so that a file that comes in crumbs ends as well. */
     private static final int CRUMB = 256;
     /** More than any line of procfs, where the paths in it have 4096 bytes each. */
@@ -33,22 +34,23 @@ public final class SystemFiles {
     private SystemFiles() {
     }
 
-    /** The content of a file, which has an end. */
+    /** The content of a file, up to a size. */
     private static final class Content extends ByteArrayOutputStream {
         private final String path;
-        private int room = LONGEST;
+        private int room;
 
-        Content(String path) {
+        Content(String path, int room) {
             this.path = path;
+            this.room = room;
         }
 
         @Override
         public synchronized void write(byte[] bytes, int offset, int length) {
+            super.write(bytes, offset, Math.max(0, Math.min(length, room)));
             room -= Math.max(length, CRUMB);
             if (room < 0) {
                 throw new AnswerException("read", path, "text without an end: " + count + " bytes already");
             }
-            super.write(bytes, offset, length);
         }
     }
 
@@ -62,10 +64,28 @@ public final class SystemFiles {
      * @throws AnswerException when it has no end
      */
     public static Optional<String> text(Kernel kernel, String path) {
-        Content content = new Content(path);
+        Content content = new Content(path, LONGEST);
         return missing(path, "read", kernel.readFile(path, content))
                 ? Optional.empty()
                 : Optional.of(content.toString(StandardCharsets.UTF_8).strip());
+    }
+
+    /**
+     * Reads the beginning of a file that may be of any length.
+     *
+     * @param kernel where it is
+     * @param path an absolute path
+     * @return its first megabyte; empty when there is no such file
+     * @throws KernelException when it cannot be read
+     */
+    public static String beginning(Kernel kernel, String path) {
+        Content content = new Content(path, BEGINNING);
+        try {
+            missing(path, "read", kernel.readFile(path, content));
+        } catch (AnswerException longer) {
+            // What follows was not asked for.
+        }
+        return content.toString(StandardCharsets.UTF_8);
     }
 
     /**

@@ -9,9 +9,12 @@ enum InterruptRemapping {
     /** Other processors than x86-64 do it elsewhere, and do not tell. */
     UNKNOWN;
 
-    /** Only the names of the interrupt controllers tell whether the kernel uses it. */
+    /**
+     * Only the names of the interrupt controllers tell whether the kernel uses it. The file has a number for each pair of a
+     * processor and an interrupt, and those of the IO-APIC come first.
+     */
     static InterruptRemapping of(Kernel kernel) {
-        String interrupts = SystemFiles.text(kernel, "/proc/interrupts").orElse("");
+        String interrupts = SystemFiles.beginning(kernel, "/proc/interrupts");
         return interrupts.contains("IR-") ? ON : interrupts.contains("IO-APIC") ? OFF : UNKNOWN;
     }
 

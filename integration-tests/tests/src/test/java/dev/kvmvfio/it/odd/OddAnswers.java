@@ -200,7 +200,8 @@ final class OddAnswers implements OddKernel.Oddity {
 
     /** What a kernel did not do, and said it did, or did and said it did not, it refuses for ever to undo. */
     private static boolean cannotBeUndone(OddKernel.Call call) {
-        return Stream.of(kvm_h.KVM_SET_USER_MEMORY_REGION(), (long) vfio_h.VFIO_IOMMU_UNMAP_DMA(),
+        return Stream.of(kvm_h.KVM_SET_USER_MEMORY_REGION(), kvm_h.KVM_IRQFD(), kvm_h.KVM_IOEVENTFD(),
+                kvm_h.KVM_SET_DEVICE_ATTR(), (long) vfio_h.VFIO_IOMMU_UNMAP_DMA(),
                 (long) vfio_h.VFIO_GROUP_SET_CONTAINER(), (long) vfio_h.VFIO_GROUP_UNSET_CONTAINER(),
                 (long) vfio_h.VFIO_DEVICE_DETACH_IOMMUFD_PT(), (long) iommufd_h.IOMMU_IOAS_UNMAP(),
                 (long) iommufd_h.IOMMU_DESTROY()).anyMatch(call::is);

@@ -7,6 +7,8 @@ import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.kernel.Handle;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KvmVfioException;
+import dev.kvmvfio.kernel.ObservedKernel;
+import dev.kvmvfio.kernel.SystemCall;
 import dev.kvmvfio.mock.MockKernel;
 import dev.kvmvfio.mock.model.NotModelledException;
 import dev.kvmvfio.passthrough.VfioInterface;
@@ -96,7 +98,8 @@ class OddKernelsTest {
         try (MockKernel mock = MockKernel.example()) {
             boolean looksAtHost = seed % 8 < 2;
             OddAnswers answers = new OddAnswers(mock, seed, looksAtHost ? 460 : 240);
-            Kernel kernel = OddKernel.of(mock, answers);
+            Kernel odd = OddKernel.of(mock, answers);
+            Kernel kernel = seed % 16 < 4 ? ObservedKernel.observe(odd, SystemCall::toString) : odd;
             VfioInterface by = seed % 2 == 0 ? VfioInterface.CDEV : VfioInterface.GROUP;
             OddProgram program = new OddProgram(mock, kernel, by, seed % 8 < 4, answers);
             List<Throwable> thrown = new ArrayList<>();

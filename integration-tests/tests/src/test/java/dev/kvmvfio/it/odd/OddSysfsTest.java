@@ -11,6 +11,7 @@ import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.mock.MockKernel;
 import dev.kvmvfio.mock.model.KernelProfile;
 import dev.kvmvfio.passthrough.Candidate;
+import dev.kvmvfio.passthrough.Finding;
 import dev.kvmvfio.passthrough.HostCheck;
 import dev.kvmvfio.pci.DriverBinding;
 import dev.kvmvfio.pci.IommuGroup;
@@ -167,6 +168,14 @@ class OddSysfsTest {
     void aFileOfCrumbsWithoutAnEnd() {
         assertOdd(() -> device(withReads(VENDOR, _ -> 1L)).vendorId())
                 .hasMessageStartingWith("read on " + VENDOR + " answered text without an end");
+    }
+
+    /** On a large host they are many megabytes, of which the first lines tell enough. */
+    @Test
+    void moreInterruptsThanAreRead() {
+        Kernel kernel = withText("/proc/interrupts", "0: 1 IR-IO-APIC 2-edge timer\n".repeat(1 << 20));
+        assertThat(HostCheck.run(kernel, 1 << 26)).extracting(Finding::reason)
+                .contains("a device can raise no interrupts but its own");
     }
 
     @Test
