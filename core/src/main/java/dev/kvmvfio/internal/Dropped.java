@@ -3,7 +3,6 @@ package dev.kvmvfio.internal;
 import dev.kvmvfio.kernel.Handle;
 import java.lang.ref.PhantomReference;
 import java.lang.ref.ReferenceQueue;
-import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -12,7 +11,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class Dropped {
     private static final String PROPERTY = "dev.kvmvfio.leaks";
-    private static final Level LEVEL = Level.valueOf(System.getProperty(PROPERTY, "simple").toUpperCase(Locale.ROOT));
+    private static final Level LEVEL = level(System.getProperty(PROPERTY, "simple"));
     private static final ReferenceQueue<Handle> QUEUE = new ReferenceQueue<>();
     /** The last of those that are open, which would be collected otherwise. */
     private static @Nullable Watch last;
@@ -55,6 +54,17 @@ final class Dropped {
     }
 
     private Dropped() {
+    }
+
+    private static Level level(String name) {
+        for (Level level : Level.values()) {
+            if (level.name().equalsIgnoreCase(name)) {
+                return level;
+            }
+        }
+        System.getLogger("dev.kvmvfio").log(System.Logger.Level.WARNING,
+                "-D" + PROPERTY + "=" + name + " is none of off, simple and trace: it counts as simple");
+        return Level.SIMPLE;
     }
 
     /**

@@ -54,6 +54,12 @@ public final class Failures {
         }
     }
 
+    /** The first failure, when all that was kept is told elsewhere too; else null. */
+    @Nullable
+    Throwable known() {
+        return known ? first : null;
+    }
+
     /** The first failure, with the later ones suppressed; null when nothing has failed. */
     public @Nullable Throwable first() {
         return first;

@@ -36,10 +36,13 @@ public final class Lifecycle {
         OPEN, CLOSING, FAILED, CLOSED
     }
 
-    private static final long LOOK_AGAIN_NANOS = 50_000;
+    private static final long SHORTEST_WAIT_NANOS = 50_000;
+    private static final long LONGEST_WAIT_NANOS = 2_000_000;
 
     private final int rank;
     private volatile State state = State.OPEN;
+    /** Whether its close was put off. */
+    private volatile boolean ending;
     private volatile @Nullable Thread closer;
     /** Changed under the lock. */
     private volatile int leases;
@@ -128,7 +131,10 @@ public final class Lifecycle {
         Object[] turn = Turn.current();
         Lifecycle life = of(child);
         life.exists = false;
-        life.beginLease(turn, child);
+        int thrown = Turn.thrown(turn);
+        int[] counts = Turn.counts(turn);
+        life.beginLease(child);
+        counts[Turn.LEASES]++;
         Throwable failure = null;
         try {
             for (Handle parent : parents) {
@@ -136,11 +142,14 @@ public final class Lifecycle {
             }
             call.run();
             life.exists = true;
-        } catch (Throwable thrown) {
-            failure = thrown;
-            life.unsure = life.exists = !isRefusal(thrown);
+        } catch (Throwable thrownInstead) {
+            failure = thrownInstead;
+            life.unsure = life.exists = thrown != Turn.thrown(turn) || !isRefusal(failure);
         } finally {
-            life.endLease(turn);
+            counts[Turn.LEASES]--;
+            synchronized (life) {
+                life.leases--;
+            }
         }
         if (failure != null) {
             throw undone(child, failure);
@@ -219,7 +228,7 @@ public final class Lifecycle {
     }
 
     private void requireOpen(Handle self) {
-        if (state != State.OPEN) {
+        if (state != State.OPEN || ending) {
             throw new ClosedException(self);
         }
     }
@@ -321,24 +330,23 @@ public final class Lifecycle {
         @Nullable
         Object[] turn = Turn.current();
         Lifecycle life = of(handle);
-        life.beginLease(turn, handle);
+        int[] counts = Turn.counts(turn);
+        life.beginLease(handle);
+        counts[Turn.LEASES]++;
         try {
             return look.get();
         } finally {
-            life.endLease(turn);
+            counts[Turn.LEASES]--;
+            synchronized (life) {
+                life.leases--;
+            }
             drain(turn);
         }
     }
 
-    private synchronized void beginLease(@Nullable Object[] turn, Handle self) {
+    private synchronized void beginLease(Handle self) {
         requireOpen(self);
         leases++;
-        Turn.enterLease(turn);
-    }
-
-    private synchronized void endLease(@Nullable Object[] turn) {
-        leases--;
-        Turn.leaveLease(turn);
     }
 
     private static boolean isFree(Handle handle) {
@@ -369,6 +377,11 @@ public final class Lifecycle {
         }
     }
 
+    /** A kernel of the program's own has ended a call with an exception: Linux may have made the call. */
+    public static void callThrew() {
+        Turn.callThrew(Turn.current());
+    }
+
     /** Runs a callback of the program: until it ends, nothing that this thread does waits. */
     public static void callBack(Runnable callback) {
         enterCall();
@@ -381,12 +394,14 @@ public final class Lifecycle {
 
     private static boolean until(Predicate<Handle> condition, Handle handle, @Nullable Object[] turn) {
         boolean interrupted = false;
+        long nanos = SHORTEST_WAIT_NANOS;
         try {
             while (!condition.test(handle)) {
                 if (!Turn.mayWait(turn)) {
                     return false;
                 }
-                LockSupport.parkNanos(LOOK_AGAIN_NANOS);
+                LockSupport.parkNanos(nanos);
+                nanos = Math.min(2 * nanos, LONGEST_WAIT_NANOS);
                 interrupted |= Thread.interrupted();
             }
             return true;
@@ -401,7 +416,8 @@ public final class Lifecycle {
 
     /** False from the moment that a close begins. */
     public static boolean isOpen(Handle handle) {
-        return of(handle).state == State.OPEN;
+        Lifecycle life = of(handle);
+        return life.state == State.OPEN && !life.ending;
     }
 
     /** Whether all is given back. */
@@ -438,7 +454,7 @@ public final class Lifecycle {
                 add(failure, turn, failures);
             }
         }
-        failures.throwFirst();
+        throwFirst(turn, failures);
         return quiet;
     }
 
@@ -455,6 +471,11 @@ public final class Lifecycle {
     private static void finish(@Nullable Object[] turn, Failures failures) {
         drain(turn, failures);
         Turn.forgetRefusals(turn);
+        throwFirst(turn, failures);
+    }
+
+    private static void throwFirst(@Nullable Object[] turn, Failures failures) {
+        Turn.throwsKnown(turn, failures.known());
         failures.throwFirst();
     }
 
@@ -467,6 +488,7 @@ public final class Lifecycle {
         Lifecycle life = of(handle);
         Handle outer = Turn.closing(turn);
         if (outer != null && of(outer).rank >= life.rank && life.state != State.CLOSED) {
+            life.ending = true;
             Turn.putOff(turn, handle);
             return;
         }
@@ -474,15 +496,19 @@ public final class Lifecycle {
             return;
         }
         boolean closed = false;
-        Turn.enterClose(turn, handle);
+        int[] counts = Turn.counts(turn);
+        counts[Turn.CLOSES]++;
+        turn[Turn.CLOSING] = handle;
         try {
             closed = life.end(handle, turn, failures);
         } catch (Throwable failure) {
             failures.add(failure);
         } finally {
+            // Calls nothing: the stack may be used up.
             life.closer = null;
             life.state = closed ? State.CLOSED : State.FAILED;
-            Turn.leaveClose(turn, outer);
+            turn[Turn.CLOSING] = outer;
+            counts[Turn.CLOSES]--;
         }
     }
 
@@ -527,7 +553,7 @@ public final class Lifecycle {
 
     /** A hook that closes things meets again what was refused before. */
     private static void add(Throwable failure, @Nullable Object[] turn, Failures failures) {
-        if (Turn.isRefusal(turn, failure)) {
+        if (Turn.isKnown(turn, failure)) {
             failures.addKnown(failure);
         } else {
             failures.add(failure);
@@ -548,7 +574,9 @@ public final class Lifecycle {
                 return false;
             }
         } catch (Throwable failure) {
+            // What goes on needs what is below.
             add(failure, turn, failures);
+            return false;
         }
         if (hasChildren()) {
             all().reversed().forEach(child -> close(child, turn, failures));
@@ -557,7 +585,7 @@ public final class Lifecycle {
             return false;
         }
         if (exists) {
-            if (!until(Lifecycle::settle, handle, turn) || !release(handle, failures)) {
+            if (!until(Lifecycle::settle, handle, turn) || !release(handle, turn, failures)) {
                 return false;
             }
             for (Object follower : followers) {
@@ -575,23 +603,26 @@ public final class Lifecycle {
         return KernelAccess.get().settle(handle);
     }
 
-    private boolean release(Handle handle, Failures failures) {
+    private boolean release(Handle handle, @Nullable Object[] turn, Failures failures) {
+        int thrown = Turn.thrown(turn);
         try {
             KernelAccess.get().release(handle);
             return true;
-        } catch (ClosedException gone) {
-            // Its file was closed by other means, and took it along.
-            return true;
-        } catch (KernelException refused) {
-            if (isGone(refused.errno())) {
+        } catch (Throwable failure) {
+            boolean answered = thrown == Turn.thrown(turn);
+            if (answered && isGone(failure)) {
                 return true;
             }
-            failures.add(refused);
-        } catch (Throwable failure) {
-            unsure = true;
+            unsure |= !answered || !(failure instanceof KernelException);
             failures.add(failure);
+            return false;
         }
-        return false;
+    }
+
+    /** That is why it can be refused: its file was closed by other means and took it along, or it went before. */
+    private boolean isGone(Throwable failure) {
+        return failure instanceof ClosedException
+                || failure instanceof KernelException refused && isGone(refused.errno());
     }
 
     private boolean isGone(Errno refused) {
@@ -604,7 +635,9 @@ public final class Lifecycle {
             if (next instanceof Handle handle) {
                 close(handle, turn, failures);
             } else {
+                Turn.enterStep(turn);
                 failures.attempt((Runnable) next);
+                Turn.leaveStep(turn);
             }
         }
     }
@@ -614,6 +647,7 @@ public final class Lifecycle {
         if (Turn.hasNext(turn)) {
             Failures failures = new Failures();
             drain(turn, failures);
+            Turn.forgetRefusals(turn);
             failures.reportFirst();
         }
     }

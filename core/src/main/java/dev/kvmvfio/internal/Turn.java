@@ -6,7 +6,6 @@ import java.util.LinkedHashSet;
 import java.util.Map;
 import java.util.Objects;
 import java.util.SequencedSet;
-
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -18,15 +17,21 @@ import org.jspecify.annotations.Nullable;
  */
 final class Turn {
     private static final int CALLS = 0;
-    private static final int LEASES = 1;
-    private static final int CLOSES = 2;
+    /** Of the counts: the looks at handles. */
+    static final int LEASES = 1;
+    /** Of the counts: the closes. */
+    static final int CLOSES = 2;
+    private static final int STEPS = 3;
+    private static final int THROWN = 4;
 
     private static final int COUNTS = 0;
-    private static final int CLOSING = 1;
+    /** What this thread closes, innermost. */
+    static final int CLOSING = 1;
     private static final int LATER = 2;
     private static final int REFUSED = 3;
+    private static final int KNOWN = 4;
     private static final ThreadLocal<@Nullable Object[]> OF_THREAD = ThreadLocal
-            .withInitial(() -> new @Nullable Object[]{new int[3], null, new LinkedHashSet<>(), null});
+            .withInitial(() -> new @Nullable Object[]{new int[5], null, new LinkedHashSet<>(), null, null});
 
     private Turn() {
     }
@@ -36,7 +41,8 @@ final class Turn {
         return OF_THREAD.get();
     }
 
-    private static int[] counts(@Nullable Object[] turn) {
+    /** How many calls, looks and closes this thread is in. Who must count down although the stack is used up does so here. */
+    static int[] counts(@Nullable Object[] turn) {
         return (int[]) Objects.requireNonNull(turn[COUNTS]);
     }
 
@@ -58,25 +64,22 @@ final class Turn {
         counts(turn)[CALLS]--;
     }
 
-    static void enterLease(@Nullable Object[] turn) {
-        counts(turn)[LEASES]++;
+    /** A kernel of the program's own ended a call with an exception, so that nobody knows whether Linux has made it. */
+    static void callThrew(@Nullable Object[] turn) {
+        counts(turn)[THROWN]++;
     }
 
-    static void leaveLease(@Nullable Object[] turn) {
-        counts(turn)[LEASES]--;
+    /** How many calls have ended so. */
+    static int thrown(@Nullable Object[] turn) {
+        return counts(turn)[THROWN];
     }
 
-    /** Begins a close, and answers what this thread was closing before. */
-    static @Nullable Object enterClose(@Nullable Object[] turn, Handle handle) {
-        counts(turn)[CLOSES]++;
-        Object outer = turn[CLOSING];
-        turn[CLOSING] = handle;
-        return outer;
+    static void enterStep(@Nullable Object[] turn) {
+        counts(turn)[STEPS]++;
     }
 
-    static void leaveClose(@Nullable Object[] turn, @Nullable Object outer) {
-        turn[CLOSING] = outer;
-        counts(turn)[CLOSES]--;
+    static void leaveStep(@Nullable Object[] turn) {
+        counts(turn)[STEPS]--;
     }
 
     /** What this thread closes, innermost. */
@@ -92,7 +95,7 @@ final class Turn {
 
     /** Whether this thread is in the middle of nothing. */
     static boolean isFree(@Nullable Object[] turn) {
-        return mayWait(turn) && counts(turn)[CLOSES] == 0;
+        return mayWait(turn) && counts(turn)[CLOSES] == 0 && counts(turn)[STEPS] == 0;
     }
 
     /** Keeps a handle to close, or a step to run, until this thread is free. */
@@ -128,15 +131,20 @@ final class Turn {
         return refused == null ? null : refused.get(handle);
     }
 
-    static boolean isRefusal(@Nullable Object[] turn, Throwable failure) {
-        Map<Object, Throwable> refused = refused(turn);
-        return refused != null && refused.containsValue(failure);
+    /** Keeps what a hook is about to throw, when the close that this thread is in has it already. */
+    static void throwsKnown(@Nullable Object[] turn, @Nullable Throwable failure) {
+        turn[KNOWN] = failure;
+    }
+
+    static boolean isKnown(@Nullable Object[] turn, Throwable failure) {
+        return turn[KNOWN] == failure;
     }
 
     /** A close that is within no other one tries everything. */
     static void forgetRefusals(@Nullable Object[] turn) {
         if (counts(turn)[CLOSES] == 0) {
             turn[REFUSED] = null;
+            turn[KNOWN] = null;
         }
     }
 }

@@ -104,7 +104,7 @@ public final class EventFd extends FileHandle {
     @Override
     protected boolean quiesce() {
         boolean quiet = waiters.get() == 0;
-        if (!quiet) {
+        if (!quiet && fd().isOpen()) {
             signal();
         }
         return quiet;

@@ -25,6 +25,9 @@ import org.jspecify.annotations.Nullable;
  */
 public final class FileDescriptor implements AutoCloseable {
     private static final int CLOSED = 1 << 31;
+    /** Of a closed one: close(2) has begun. */
+    private static final int GIVEN = 1 << 30;
+    private static final int NOBODY = CLOSED | GIVEN;
     private static final VarHandle USERS = users();
     private static final Ioctl CHECK_EXTENSION = new Ioctl("KVM_CHECK_EXTENSION", kvm_h.KVM_CHECK_EXTENSION());
 
@@ -144,7 +147,7 @@ public final class FileDescriptor implements AutoCloseable {
 
     /** Whether a call that uses this number runs now; after the close there is at most what was running. */
     boolean isInUse() {
-        return (users & ~CLOSED) != 0;
+        return (users & ~NOBODY) != 0;
     }
 
     /**
@@ -215,6 +218,9 @@ public final class FileDescriptor implements AutoCloseable {
             return FlightRecorder.isInUse()
                     ? IoctlEvent.call(kernel, this, kind, ioctl.number(), argument)
                     : kernel.ioctl(number, ioctl.number(), argument);
+        } catch (Throwable thrown) {
+            Lifecycle.callThrew();
+            throw thrown;
         } finally {
             release();
         }
@@ -430,18 +436,21 @@ public final class FileDescriptor implements AutoCloseable {
         }
     }
 
+    /** Once: after an error on the way here it is tried again, and after one out of close(2) it is not. */
     private void giveBack() {
-        try {
-            kernel.close(number);
-        } finally {
-            givenBack = true;
+        if (((int) USERS.getAndBitwiseOr(this, GIVEN) & GIVEN) == 0) {
+            try {
+                kernel.close(number);
+            } finally {
+                givenBack = true;
+            }
         }
     }
 
     /** Gives the number back to the kernel, at once or when the last call that uses it returns. */
     @Override
     public void close() {
-        if ((int) USERS.getAndBitwiseOr(this, CLOSED) != 0) {
+        if (((int) USERS.getAndBitwiseOr(this, CLOSED) & ~NOBODY) != 0 || givenBack) {
             return;
         }
         if (callsBack) {

@@ -12,7 +12,7 @@ import java.util.List;
  * <p>A close gives back the handles that belong to this one, the youngest first, then this one. Closing twice does
  * nothing. When the kernel refuses a step, the close goes on with the others and throws at its end: the first exception,
  * with the others suppressed. What was refused stays, with all that it needs, and counts as closed for every other call;
- * another {@code close()} goes on with it. A program that uses try-with-resources and catches such an exception closes
+ * another {@code close()}, after this one, goes on with it. A program that uses try-with-resources and catches such an exception closes
  * the outermost handle once more.
  *
  * <p>A close that is made while this thread is within a call of the library, such as in the observer of a call or in a
@@ -122,7 +122,7 @@ public abstract class Handle implements AutoCloseable {
 
     /**
      * Stops what must not go on while the children are being closed. Called before them, and again until it answers
-     * true.
+     * true. When it throws nothing below is given back.
      *
      * @return whether it has stopped
      */

@@ -2,6 +2,7 @@ package dev.kvmvfio.kernel;
 
 import dev.kvmvfio.bindings.kvm.kvm_create_device;
 import dev.kvmvfio.bindings.kvm.kvm_h;
+import dev.kvmvfio.internal.Lifecycle;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
@@ -110,7 +111,20 @@ public abstract class ObservedKernel implements Kernel {
     protected abstract long call(SystemCall call, LongSupplier made);
 
     private long call(String operation, String file, Supplier<String> arguments, LongSupplier made) {
-        return call(SystemCall.of(operation, file, arguments), made);
+        return observe(SystemCall.of(operation, file, arguments), made);
+    }
+
+    /** Whatever the observer does within the call, it waits for nobody. */
+    private long observe(SystemCall call, LongSupplier made) {
+        Lifecycle.enterCall();
+        try {
+            return call(call, made);
+        } catch (Throwable thrown) {
+            Lifecycle.callThrew();
+            throw thrown;
+        } finally {
+            Lifecycle.leaveCall();
+        }
     }
 
     private String name(int fd) {
@@ -155,7 +169,7 @@ public abstract class ObservedKernel implements Kernel {
         OpenFile file = files.get(fd);
         FileKind kind = file == null ? FileKind.OTHER : file.kind();
         SystemCall call = SystemCall.ioctl(kind, name(fd), request, argument, this::name);
-        int result = (int) call(call, () -> kernel.ioctl(fd, request, argument));
+        int result = (int) observe(call, () -> kernel.ioctl(fd, request, argument));
         if (result >= 0) {
             findOpened(call.name(), argument, result);
         }
@@ -302,7 +316,7 @@ public abstract class ObservedKernel implements Kernel {
             List<String> received = returned ? names(files) : List.of();
             return () -> bytes(bytes) + ", files=" + received;
         });
-        return call(call, () -> kernel.recvmsg(fd, bytes, files));
+        return observe(call, () -> kernel.recvmsg(fd, bytes, files));
     }
 
     private List<String> names(int[] files) {

@@ -263,8 +263,10 @@ public final class Vcpu extends KvmFile {
 
     void stop() {
         fd().close();
-        if (KernelAccess.get().isInUse(fd()) && shared.isOpen()) {
-            BYTE.setVolatile(shared.segment(), IMMEDIATE_EXIT, (byte) 1);
+        if (KernelAccess.get().isInUse(fd())) {
+            if (shared.isOpen()) {
+                BYTE.setVolatile(shared.segment(), IMMEDIATE_EXIT, (byte) 1);
+            }
             interrupt();
         }
     }

@@ -123,12 +123,27 @@ public final class GuestMemory extends Handle {
             this.space = space;
         }
 
-        /** What goes away on another thread meanwhile needs no mapping. */
-        void map(Block block) {
+        private void map(Block block) {
+            DmaMapping mapping = space.map(block.guestPhysicalAddress, block.memory, 0, block.memory.size(),
+                    block.access);
+            Lifecycle.adopt(mapping, this, block);
+        }
+
+        /** A block that goes away on another thread meanwhile needs no mapping. */
+        void mapIfThere(Block block) {
             try {
-                DmaMapping mapping = space.map(block.guestPhysicalAddress, block.memory, 0, block.memory.size(),
-                        block.access);
-                Lifecycle.adopt(mapping, this, block);
+                map(block);
+            } catch (ClosedException gone) {
+                if (block.isOpen()) {
+                    throw gone;
+                }
+            }
+        }
+
+        /** So does one in a space that goes away. */
+        void mapIfOpen(Block block) {
+            try {
+                map(block);
             } catch (ClosedException gone) {
                 return;
             }
@@ -158,7 +173,7 @@ public final class GuestMemory extends Handle {
 
     private void fill(Block block, SlotFlag... flags) {
         block.slot = Lifecycle.adopt(vm.memory().add(block.guestPhysicalAddress, block.memory, flags), block);
-        spaces().forEach(space -> space.map(block));
+        spaces().forEach(space -> space.mapIfOpen(block));
     }
 
     private <T> T whileAdding(Supplier<T> addition) {
@@ -187,7 +202,7 @@ public final class GuestMemory extends Handle {
                 throw new IllegalArgumentException(space + " has this memory already");
             }
             AttachedSpace attached = new AttachedSpace(space);
-            return Lifecycle.make(attached, () -> blocks().forEach(attached::map), this, space);
+            return Lifecycle.make(attached, () -> blocks().forEach(attached::mapIfThere), this, space);
         });
     }
 

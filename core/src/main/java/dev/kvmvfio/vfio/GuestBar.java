@@ -149,6 +149,9 @@ public final class GuestBar extends Handle {
         Placement now = placement;
         if (now != null) {
             Lifecycle.closeAll(now.slots().reversed().stream().filter(slot -> !slot.isOpen()).toList());
+            if (!now.slots().isEmpty() && now.slots().stream().noneMatch(Handle::isOpen)) {
+                placement = null;
+            }
         }
     }
 
@@ -161,6 +164,10 @@ public final class GuestBar extends Handle {
             return slots;
         } catch (Throwable failure) {
             new Failures(failure).attempt(() -> Lifecycle.closeAll(slots.reversed()));
+            List<MemorySlot> left = slots.stream().filter(slot -> !Lifecycle.isClosed(slot)).toList();
+            if (!left.isEmpty()) {
+                placement = placement == null ? new Placement(address, left) : placement.with(left);
+            }
             throw failure;
         }
     }

@@ -19,7 +19,9 @@ import dev.kvmvfio.kvm.MemorySlot;
 import dev.kvmvfio.kvm.MpState;
 import dev.kvmvfio.kvm.Vcpu;
 import dev.kvmvfio.kvm.Vm;
+import dev.kvmvfio.mock.MockCpu;
 import dev.kvmvfio.mock.MockKernel;
+import dev.kvmvfio.mock.model.KernelProfile;
 import dev.kvmvfio.passthrough.AttachedDevice;
 import dev.kvmvfio.passthrough.GuestMemory;
 import dev.kvmvfio.passthrough.VfioInterface;
@@ -32,17 +34,21 @@ import dev.kvmvfio.vfio.MsiVectors;
 import dev.kvmvfio.vfio.Region;
 import dev.kvmvfio.vfio.VfioContainer;
 import dev.kvmvfio.vfio.VfioGroup;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.function.LongSupplier;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What a close does after a refusal, and what one does to a call that it crosses. */
 @Tag("mock")
@@ -365,5 +371,252 @@ class CloseAttackTest {
         kernel.after = () -> assertThat(vm.openHandles().toString()).contains("VFIO");
         kernel.watched = "KVM_CREATE_DEVICE";
         KvmVfioDevice.create(vm);
+    }
+
+    static Stream<RuntimeException> whatALoggerThrows() {
+        return Stream.of(new IllegalArgumentException("the log"), new UnsupportedOperationException("the log"),
+                new ClosedException("the log"), new KernelException("write", "the log", -Errno.ENOENT.number()));
+    }
+
+    /** What comes out of a program's own kernel says nothing about whether Linux made the call. */
+    @ParameterizedTest
+    @MethodSource("whatALoggerThrows")
+    void whateverAnObserverThrowsIsUndone(RuntimeException thrown) {
+        HostMemory memory = root(HostMemory.allocate(kernel, 1 << 16));
+        kernel.after = () -> {
+            kernel.watched = "";
+            throw thrown;
+        };
+        kernel.watched = "KVM_SET_USER_MEMORY_REGION";
+        assertThatThrownBy(() -> vm.memory().add(0, memory)).isSameAs(thrown);
+        vm.memory().add(0, memory).close();
+        kernel.before = kernel.after;
+        kernel.after = () -> {
+        };
+        MemorySlot slot = vm.memory().add(0, memory);
+        kernel.watched = "KVM_SET_USER_MEMORY_REGION";
+        assertThatThrownBy(memory::close).isSameAs(thrown);
+        assertThat(memory.openHandles()).containsExactly(slot);
+        memory.close();
+        assertThat(vm.openHandles()).isEmpty();
+    }
+
+    private Thread runHalted(Vcpu vcpu) throws InterruptedException {
+        CountDownLatch begun = new CountDownLatch(1);
+        kernel.before = begun::countDown;
+        kernel.watched = "KVM_RUN";
+        mock.guest(vm.fd().number()).program(0, MockCpu::halt);
+        Thread runner = Thread.ofPlatform().daemon().start(() -> assertThatThrownBy(() -> {
+            while (vcpu.isOpen()) {
+                vcpu.run();
+            }
+        }).isInstanceOf(ClosedException.class));
+        await(begun);
+        return runner;
+    }
+
+    @Test
+    void aVmKeepsItsMemoryWhileAVcpuCannotBeStopped() throws InterruptedException {
+        vm.interrupts().createIrqchip();
+        MemorySlot slot = vm.memory().add(0, root(HostMemory.allocate(kernel, 1 << 16)));
+        Vcpu vcpu = vm.createVcpu(0);
+        Thread runner = runHalted(vcpu);
+        kernel.refused = "tgkill";
+        assertThatThrownBy(vm::close).isInstanceOf(KernelException.class);
+        assertThat(kvm.openHandles()).contains(vm, vcpu, slot);
+        kernel.refused = "";
+        vm.close();
+        runner.join(20_000);
+        assertThat(runner.isAlive()).isFalse();
+        assertThat(kvm.openHandles()).isEmpty();
+    }
+
+    @Test
+    void aVcpuStopsThoughItsSharedMemoryWentFirst() throws InterruptedException {
+        vm.interrupts().createIrqchip();
+        Thread runner = runHalted(vm.createVcpu(0));
+        vm.openHandles().reversed().forEach(Handle::close);
+        runner.join(20_000);
+        assertThat(runner.isAlive()).isFalse();
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void everyRefusalOfACloseIsTold(VfioInterface by) {
+        HostMemory memory = root(HostMemory.allocate(kernel, 1 << 16));
+        AttachedDevice attached = AttachedDevice.request(kernel, ADDRESS).via(by).attach(vm);
+        attached.dmaSpace().map(0, memory);
+        vm.memory().add(1 << 20, memory);
+        mock.failCall("KVM_SET_USER_MEMORY_REGION", 1, Errno.EBUSY);
+        mock.failCall(by == VfioInterface.CDEV ? "IOMMU_IOAS_UNMAP" : "VFIO_IOMMU_UNMAP_DMA", 1, Errno.EIO);
+        assertThatThrownBy(vm::close).isInstanceOfSatisfying(KernelException.class,
+                first -> assertThat(Stream.concat(Stream.of(first), Stream.of(first.getSuppressed())))
+                        .extracting(told -> ((KernelException) told).errno())
+                        .containsExactlyInAnyOrder(Errno.EBUSY, Errno.EIO));
+    }
+
+    /** Closed in the observer of a close of what is below, which the thread must leave first. */
+    @Test
+    void aVmThatIsClosedLaterCountsAsClosedAtOnce() {
+        HostMemory memory = root(HostMemory.allocate(kernel, 1 << 16));
+        MemorySlot slot = vm.memory().add(0, memory);
+        kernel.before = () -> {
+            vm.close();
+            assertThat(vm.isOpen()).isFalse();
+            assertThatThrownBy(() -> vm.createVcpu(0)).isInstanceOf(ClosedException.class);
+        };
+        kernel.watched = "KVM_SET_USER_MEMORY_REGION";
+        slot.close();
+        assertThat(kvm.openHandles()).isEmpty();
+    }
+
+    /** Two threads that close, each in its observer, what the other one is using. */
+    @ParameterizedTest
+    @ValueSource(strings = {"eventfd", "mmap", "memfd_create", "open", "readlink", "KVM_CHECK_EXTENSION"})
+    void aCloseInAnObserverWaitsForNobody(String call) throws Exception {
+        CountDownLatch inside = new CountDownLatch(1);
+        CountDownLatch closed = new CountDownLatch(1);
+        kernel.watched = "KVM_CREATE_VCPU";
+        kernel.after = () -> {
+            inside.countDown();
+            await(closed);
+        };
+        FutureTask<Vcpu> creating = new FutureTask<>(() -> vm.createVcpu(0));
+        Thread.ofPlatform().daemon().start(creating);
+        await(inside);
+        Kernel other = new ObservedKernel(mock) {
+            private boolean done;
+
+            @Override
+            protected long call(SystemCall now, LongSupplier made) {
+                if (now.name().equals(call) && !done) {
+                    done = true;
+                    vm.close();
+                    closed.countDown();
+                }
+                return made.getAsLong();
+            }
+        };
+        HostMemory.request(other, 1 << 16).memfd("guest").allocate().close();
+        EventFd.create(other).close();
+        try (Kvm kvmOfOther = Kvm.open(other)) {
+            kvmOfOther.checkExtension(1);
+            PciDevice.find(other, ADDRESS).driver();
+        }
+        assertThat(closed.getCount()).isZero();
+        assertThatThrownBy(() -> creating.get(20, TimeUnit.SECONDS)).hasCauseInstanceOf(ClosedException.class);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void aListenerThatUsesTheLibraryIsToldInTurn(VfioInterface by) {
+        List<String> plain = detachSteps(by, () -> {
+        });
+        assertThat(plain).hasSizeGreaterThan(4);
+        assertThat(detachSteps(by, () -> kvm.checkExtension(1))).isEqualTo(plain);
+    }
+
+    private List<String> detachSteps(VfioInterface by, Runnable use) {
+        List<String> calls = new ArrayList<>();
+        AttachedDevice.request(kernel, ADDRESS).via(by).watch(step -> {
+            use.run();
+            if (step.undo()) {
+                calls.add(step.call());
+            }
+        }).attach(vm).close();
+        return calls;
+    }
+
+    @Test
+    void aBarThatIsRefusedHalfWayIsPlacedTheNextTime() {
+        try (MockKernel host = MockKernel.host(KernelProfile.V6_12).device("0000:6a:01.0",
+                device -> device.group(26).cdev("vfio0").bar(0, 1 << 17).msix(5, 0, 0x8000)).start();
+                Kvm other = Kvm.open(host)) {
+            GuestBar bar = AttachedDevice.request(host, ADDRESS).attach(other.createVm()).device().mapBar(0);
+            host.failCall("KVM_SET_USER_MEMORY_REGION", 2, Errno.ENOMEM);
+            host.failCall("KVM_SET_USER_MEMORY_REGION", 3, Errno.ENOMEM);
+            assertThatThrownBy(() -> bar.place(1 << 28)).isInstanceOf(KernelException.class);
+            bar.place(1 << 28);
+            assertThat(other.openHandles()).filteredOn(MemorySlot.class::isInstance).hasSize(2)
+                    .allMatch(Handle::isOpen);
+        }
+    }
+
+    @Test
+    void memoryIsNotMappedIntoAContainerWithoutAGroup() {
+        VfioGroup group = VfioGroup.open(PciDevice.find(kernel, ADDRESS).iommuGroup().orElseThrow());
+        VfioContainer container = root(VfioContainer.open(group));
+        group.close();
+        GuestMemory memory = GuestMemory.create(vm, 0, root(HostMemory.allocate(kernel, 1 << 16)));
+        assertThatThrownBy(() -> memory.mapInto(container)).isInstanceOf(ClosedException.class);
+    }
+
+    @Test
+    void anEventFdWhoseFileIsClosedWaitsForItsWaiter() throws Exception {
+        EventFd eventFd = EventFd.create(kernel);
+        FutureTask<Long> waiting = new FutureTask<>(() -> eventFd.await(Duration.ofSeconds(1)));
+        CountDownLatch begun = new CountDownLatch(1);
+        kernel.before = begun::countDown;
+        kernel.watched = "poll";
+        Thread.ofPlatform().daemon().start(waiting);
+        await(begun);
+        eventFd.fd().close();
+        eventFd.close();
+        assertThat(waiting).isDone();
+    }
+
+    /** A JUnit timeout, or an executor that is shut down, interrupts a thread that closes. */
+    @ParameterizedTest
+    @EnumSource
+    void anInterruptedThreadClosesAll(VfioInterface by) {
+        AttachedDevice attached = AttachedDevice.request(kernel, ADDRESS).via(by).attach(vm);
+        Thread.currentThread().interrupt();
+        attached.close();
+        assertThat(Thread.interrupted()).isTrue();
+        assertThat(vm.openHandles()).isEmpty();
+    }
+
+    private void closeAt(int depth, Handle handle) {
+        if (depth > 0) {
+            closeAt(depth - 1, handle);
+        } else {
+            handle.close();
+        }
+    }
+
+    /**
+     * The next close, with stack enough, finishes, and the thread closes other things as before. What is lost is a file
+     * whose close(2) had begun.
+     */
+    @Test
+    @SuppressWarnings("resource")
+    void aCloseThatRunsOutOfStackIsFinishedLater() throws Exception {
+        Kernel other = MockKernel.example();
+        Kvm deep = Kvm.open(other);
+        HostMemory memory = HostMemory.allocate(other, 1 << 16);
+        FutureTask<Integer> overflows = new FutureTask<>(() -> {
+            int overflowed = 0;
+            for (int depth = 0; overflowed < 100; depth += overflowed == 0 ? 50 : 1) {
+                Vm closed = deep.createVm();
+                closed.createVcpu(0);
+                closed.memory().add(0, memory);
+                try {
+                    closeAt(depth, closed);
+                } catch (StackOverflowError expected) {
+                    overflowed++;
+                }
+                closed.close();
+                Vm next = deep.createVm();
+                next.close();
+                assertThat(next.isOpen()).isFalse();
+                assertThat(deep.openHandles()).isEmpty();
+                assertThat(memory.openHandles()).isEmpty();
+            }
+            return overflowed;
+        });
+        Thread thread = new Thread(null, overflows, "little stack", 256 << 10);
+        thread.setDaemon(true);
+        thread.start();
+        assertThat(overflows.get(60, TimeUnit.SECONDS)).isEqualTo(100);
     }
 }

@@ -8,6 +8,7 @@ import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.StandardOpenOption;
@@ -20,28 +21,47 @@ import java.nio.file.StandardOpenOption;
 final class Bounce {
     private static final int SIZE = 1 << 16;
     private static final long PAGE = 4096;
-    private static final FileChannel FILE = open();
-    private static final MemorySegment CONTENT = map();
+    private static Bounce current = new Bounce();
+
+    private final FileChannel file;
+    private final MemorySegment content;
 
     private Bounce() {
-    }
-
-    private static FileChannel open() {
         try {
-            return FileChannel.open(Files.createTempFile("mock-kernel", ".bounce"), StandardOpenOption.READ,
+            file = FileChannel.open(Files.createTempFile("mock-kernel", ".bounce"), StandardOpenOption.READ,
                     StandardOpenOption.WRITE, StandardOpenOption.DELETE_ON_CLOSE);
+            // Written once, so that a full disk shows here and not as a wrong address later.
+            file.write(ByteBuffer.allocate(SIZE), 0);
+            content = file.map(FileChannel.MapMode.READ_WRITE, 0, SIZE, Arena.global());
         } catch (IOException failure) {
             throw new UncheckedIOException(failure);
         }
     }
 
-    private static MemorySegment map() {
+    /** One way through the file; it answers how many bytes there were. */
+    private interface Way {
+        int go(Bounce bounce) throws IOException;
+    }
+
+    /** Linux does not look at the interrupt of a Java thread, which closes the channel: then there is another. */
+    private static boolean passes(long bytes, Way way) {
+        boolean interrupted = false;
         try {
-            // Written once, so that a full disk shows here and not as a wrong address later.
-            FILE.write(ByteBuffer.allocate(SIZE), 0);
-            return FILE.map(FileChannel.MapMode.READ_WRITE, 0, SIZE, Arena.global());
-        } catch (IOException failure) {
-            throw new UncheckedIOException(failure);
+            while (true) {
+                interrupted |= Thread.interrupted();
+                try {
+                    current = current.file.isOpen() ? current : new Bounce();
+                    return way.go(current) == bytes;
+                } catch (ClosedChannelException anew) {
+                    continue;
+                } catch (IOException badAddress) {
+                    return false;
+                }
+            }
+        } finally {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
         }
     }
 
@@ -50,16 +70,19 @@ final class Bounce {
         for (long done = 0; done < to.byteSize(); done += SIZE) {
             long part = Math.min(SIZE, to.byteSize() - done);
             Refusal.when(!take(address + done, part), EFAULT);
-            MemorySegment.copy(CONTENT, 0, to, done, part);
+            MemorySegment.copy(current.content, 0, to, done, part);
         }
     }
 
     /** To an address. */
     static synchronized void out(MemorySegment from, long address) {
         for (long done = 0; done < from.byteSize(); done += SIZE) {
-            long part = Math.min(SIZE, from.byteSize() - done);
-            MemorySegment.copy(from, done, CONTENT, 0, part);
-            Refusal.when(!give(address + done, part), EFAULT);
+            long start = done;
+            long part = Math.min(SIZE, from.byteSize() - start);
+            Refusal.when(!passes(part, bounce -> {
+                MemorySegment.copy(from, start, bounce.content, 0, part);
+                return bounce.file.read(at(address + start, part), 0);
+            }), EFAULT);
         }
     }
 
@@ -73,19 +96,7 @@ final class Bounce {
     }
 
     private static boolean take(long address, long bytes) {
-        try {
-            return FILE.write(at(address, bytes), 0) == bytes;
-        } catch (IOException badAddress) {
-            return false;
-        }
-    }
-
-    private static boolean give(long address, long bytes) {
-        try {
-            return FILE.read(at(address, bytes), 0) == bytes;
-        } catch (IOException badAddress) {
-            return false;
-        }
+        return passes(bytes, bounce -> bounce.file.write(at(address, bytes), 0));
     }
 
     /** The buffer is only handed to system calls, which bear any address. */
