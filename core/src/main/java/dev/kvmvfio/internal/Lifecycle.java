@@ -1,5 +1,6 @@
 package dev.kvmvfio.internal;
 
+import dev.kvmvfio.kernel.AnswerException;
 import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
@@ -160,8 +161,9 @@ public final class Lifecycle {
 
     /** What was thrown instead of a call, or because the kernel refused it: nothing was made. */
     private static boolean isRefusal(Throwable thrown) {
-        return thrown instanceof KvmVfioException || thrown instanceof ClosedException
-                || thrown instanceof IllegalArgumentException || thrown instanceof UnsupportedOperationException;
+        return thrown instanceof KvmVfioException && !(thrown instanceof AnswerException)
+                || thrown instanceof ClosedException || thrown instanceof IllegalArgumentException
+                || thrown instanceof UnsupportedOperationException;
     }
 
     /**

@@ -323,12 +323,34 @@ class HandleTest {
             @Override
             protected boolean quiesce() {
                 assertThat(isOpen()).isFalse();
-                Lifecycle.adopt(new Thing("late"), this);
+                assertThatThrownBy(() -> Lifecycle.adopt(new Thing("late"), this)).isInstanceOf(ClosedException.class)
+                        .hasMessage("root is closed");
                 return true;
             }
         };
-        assertThatThrownBy(root::close).isInstanceOf(ClosedException.class).hasMessage("root is closed");
+        root.close();
         assertThat(released()).containsExactly("late", "root");
+    }
+
+    @Test
+    void whatCannotBeStoppedKeepsAllThatIsBelow() {
+        IllegalStateException failure = new IllegalStateException("it goes on");
+        boolean[] stops = new boolean[1];
+        Thing root = new Thing("root") {
+            @Override
+            protected boolean quiesce() {
+                if (!stops[0]) {
+                    throw failure;
+                }
+                return true;
+            }
+        };
+        Lifecycle.adopt(new Thing("child"), root);
+        assertThatThrownBy(root::close).isSameAs(failure);
+        assertThat(released()).isEmpty();
+        stops[0] = true;
+        root.close();
+        assertThat(released()).containsExactly("child", "root");
     }
 
     @Test

@@ -618,5 +618,7 @@ class CloseAttackTest {
         thread.setDaemon(true);
         thread.start();
         assertThat(overflows.get(60, TimeUnit.SECONDS)).isEqualTo(100);
+        deep.close();
+        memory.close();
     }
 }
