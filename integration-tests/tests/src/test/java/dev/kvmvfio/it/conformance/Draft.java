@@ -6,20 +6,41 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.SplittableRandom;
 
 /** A sequence that is being thrown together: its steps, and which names stand for what kind of thing if all goes well. */
 final class Draft {
     private static final int ODD = 12;
 
+    private final long seed;
     private final Target target;
     private final Random random;
-    private final List<String> steps = new ArrayList<>();
-    private final Map<Kind, List<String>> made = new EnumMap<>(Kind.class);
-    private final List<String> files = new ArrayList<>();
+    private final List<String> steps;
+    private final Map<Kind, List<String>> made;
+    private final List<String> files;
 
     Draft(long seed, Target target) {
+        this.seed = seed;
         this.target = target;
         random = new Random(seed);
+        steps = new ArrayList<>();
+        made = new EnumMap<>(Kind.class);
+        files = new ArrayList<>();
+    }
+
+    private Draft(Draft shared, String moves) {
+        seed = shared.seed;
+        target = shared.target;
+        // Seeds of one distance would make streams of one distance.
+        random = new Random(new SplittableRandom(seed + moves.hashCode()).nextLong());
+        steps = shared.steps;
+        made = shared.made;
+        files = shared.files;
+    }
+
+    /** The same draft for other moves, which draw from a stream of their own: their draws change none of this one. */
+    Draft joinedBy(String moves) {
+        return new Draft(this, moves);
     }
 
     /** What a name may stand for; the text is the first part of such names. */

@@ -1,8 +1,16 @@
 package dev.kvmvfio.it.conformance;
 
 import dev.kvmvfio.it.conformance.Draft.Kind;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Function;
 
-/** Random sequences: a valid state first, then what is nearly right. A title always stands for the same sequence. */
+/**
+ * Random sequences: a valid state first, then what is nearly right. A title always stands for the same sequence.
+ *
+ * <p>A family has moves of its own, and others join. Those draw from a stream of their own, also whether it is their turn:
+ * a sequence in which they take none is as it is without them, and what was recorded of it remains true.
+ */
 record Generator(Target target) {
     private static final int FEWEST = 24;
     private static final int SPREAD = 16;
@@ -22,65 +30,80 @@ record Generator(Target target) {
         }
     }
 
+    /** Moves that join: they take one turn of so many that come to them. */
+    record Joining(Draft draft, int of, Runnable move) {
+        boolean takesTurn() {
+            return draft.chance(of);
+        }
+    }
+
     Sequence sequence(Title title) {
+        return sequence(title, _ -> List.of());
+    }
+
+    /** The sequence when others join too. */
+    Sequence sequence(Title title, Function<Draft, List<Joining>> others) {
         Draft draft = new Draft((title.seed * STRIDE + title.number) * STRIDE + title.family.label().hashCode(),
                 target);
-        switch (title.family) {
+        List<Joining> joining = new ArrayList<>();
+        Runnable move = switch (title.family) {
             case KVM -> {
                 KvmMoves kvm = new KvmMoves(draft);
                 kvm.begin();
-                play(draft, kvm::move);
+                yield kvm::move;
             }
             case GROUP -> {
+                joining.addAll(withDevices(draft));
                 GroupMoves group = new GroupMoves(draft);
-                withDevices(draft, group::begin, group::move);
+                group.begin();
+                yield group::move;
             }
             case CDEV -> {
+                joining.addAll(withDevices(draft));
                 IommufdMoves iommufd = new IommufdMoves(draft);
-                withDevices(draft, iommufd::begin, iommufd::move);
+                iommufd.begin();
+                yield iommufd::move;
             }
-        }
+        };
+        joining.addAll(others.apply(draft));
+        play(draft, move, joining);
         if (draft.chance(2)) {
             draft.giveBackAll();
         }
         return draft.sequence(title.toString());
     }
 
-    private static void play(Draft draft, Runnable move) {
+    private static void play(Draft draft, Runnable move, List<Joining> joining) {
         int length = Math.max(FEWEST, draft.length() + FEWEST / 2) + draft.below(SPREAD);
         while (draft.length() < length) {
             if (draft.chance(REPEATED)) {
                 draft.repeat();
             } else {
-                move.run();
+                joining.stream().filter(Joining::takesTurn).findFirst().map(Joining::move).orElse(move).run();
             }
         }
     }
 
-    private static void withDevices(Draft draft, Runnable begin, Runnable move) {
-        KvmMoves kvm = new KvmMoves(draft);
-        DeviceMoves device = new DeviceMoves(draft);
-        boolean withKvm = draft.chance(3);
+    /** Begins with memory and an eventfd, now and then with virtual machines; later come the device and its files. */
+    private static List<Joining> withDevices(Draft draft) {
+        Draft ofKvm = draft.joinedBy("kvm");
+        KvmMoves kvm = new KvmMoves(ofKvm);
+        boolean withKvm = ofKvm.chance(3);
         if (withKvm) {
             kvm.begin();
         } else {
             kvm.memory();
             kvm.eventFd();
         }
-        begin.run();
-        play(draft, () -> {
-            switch (draft.below(10)) {
-                case 0, 1, 2, 3 -> device.move();
-                case 4 -> kvm.files(Kind.BAR);
-                case 5 -> {
-                    if (withKvm) {
-                        kvm.attribute(draft.anyFile());
-                    } else {
-                        kvm.eventFd();
-                    }
-                }
-                default -> move.run();
+        Draft ofDevice = draft.joinedBy("device");
+        return List.of(new Joining(ofKvm, 5, () -> {
+            if (ofKvm.chance(2)) {
+                kvm.files(Kind.BAR);
+            } else if (withKvm) {
+                kvm.attribute(ofKvm.anyFile());
+            } else {
+                kvm.eventFd();
             }
-        });
+        }), new Joining(ofDevice, 2, new DeviceMoves(ofDevice)::move));
     }
 }

@@ -74,8 +74,16 @@ final class KvmMoves {
     void attribute(String file) {
         String request = draft.mostly("KVM_SET_DEVICE_ATTR", "KVM_GET_DEVICE_ATTR", "KVM_HAS_DEVICE_ATTR");
         String target = draft.any(Kind.KVM_VFIO);
-        draft.ioctl(target, request, "group=" + draft.mostly("1", "0", "2"), "attr=" + draft.mostly(
-                draft.of("1", "1", "2"), "3", "4", "5"), "addr=" + draft.mostly("&" + file, "0x1000", "&nothing"));
+        String group = draft.mostly("1", "0", "2");
+        String attribute = draft.mostly(draft.of("1", "1", "2"), "3", "4", "5");
+        draft.ioctl(target, request, "group=" + group, "attr=" + (isOfProcessor(target, group, attribute)
+                ? "3"
+                : attribute), "addr=" + draft.mostly("&" + file, "0x1000", "&nothing"));
+    }
+
+    /** Of /dev/kvm itself, and AMD's alone: there is a policy for encrypted guests, and Intel has none. */
+    private static boolean isOfProcessor(String target, String group, String attribute) {
+        return target.startsWith("kvm") && group.equals("1") && attribute.equals("1");
     }
 
     private void system() {
@@ -181,7 +189,10 @@ final class KvmMoves {
             case 2 -> {
                 for (Kind kind : new Kind[]{Kind.GROUP, Kind.DEVICE, Kind.EVENTFD, Kind.VM, Kind.KVM_VFIO}) {
                     if (draft.has(kind) && draft.chance(3)) {
-                        draft.make(kind, "dup " + draft.any(kind));
+                        String file = draft.any(kind);
+                        // What a device answers that is read as an eventfd is its own, and no kernel's.
+                        boolean ofDevice = kind == Kind.EVENTFD && file.startsWith("d");
+                        draft.make(kind, "dup " + (ofDevice ? "nothing" : file));
                     }
                 }
             }

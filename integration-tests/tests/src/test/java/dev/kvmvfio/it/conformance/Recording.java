@@ -17,25 +17,32 @@ import java.util.zip.GZIPInputStream;
  *
  * @param title from which the sequence was made
  * @param kernel the exact version
+ * @param digest of the sequence that it was then
  * @param results of each step in turn
  */
-record Recording(Title title, String kernel, List<String> results) {
+record Recording(Title title, String kernel, String digest, List<String> results) {
     private static final String FOLDER = "/conformance/recorded/";
     private static final String SEPARATOR = "\t";
-    private static final int HEAD = 2;
+    private static final int HEAD = 3;
 
-    static Recording now(Title title, List<String> results) {
-        return new Recording(title, System.getProperty("os.version"), results);
+    static Recording now(Title title, Sequence sequence, List<String> results) {
+        return new Recording(title, System.getProperty("os.version"), sequence.digest(), results);
     }
 
     private static Recording parse(String line) {
         List<String> parts = Arrays.asList(line.split(SEPARATOR, -1));
-        return new Recording(Title.parse(parts.getFirst()), parts.get(1), parts.subList(HEAD, parts.size()));
+        return new Recording(Title.parse(parts.getFirst()), parts.get(1), parts.get(2),
+                parts.subList(HEAD, parts.size()));
+    }
+
+    /** Whether it was this sequence that was recorded. */
+    boolean isOf(Sequence sequence) {
+        return digest.equals(sequence.digest());
     }
 
     @Override
     public String toString() {
-        return title + SEPARATOR + kernel + SEPARATOR + String.join(SEPARATOR, results);
+        return title + SEPARATOR + kernel + SEPARATOR + digest + SEPARATOR + String.join(SEPARATOR, results);
     }
 
     /** All that was recorded of a family on a kernel. */

@@ -29,6 +29,11 @@ record Sequence(String title, List<Step> steps) {
         return new Sequence(title, lines.stream().map(Step::parse).toList());
     }
 
+    /** Tells the steps from those of nearly every other sequence. */
+    String digest() {
+        return Integer.toHexString(steps.toString().hashCode());
+    }
+
     /** The sequence and what came of each step, to be read and compared. */
     String transcript(List<String> results) {
         StringBuilder text = new StringBuilder(TITLE + title + "\n");

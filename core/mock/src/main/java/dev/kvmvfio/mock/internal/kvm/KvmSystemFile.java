@@ -12,6 +12,7 @@ import dev.kvmvfio.mock.internal.system.Machine;
 import dev.kvmvfio.mock.internal.system.OpenFile;
 import dev.kvmvfio.mock.internal.system.PhysicalMemory;
 import dev.kvmvfio.mock.internal.system.Refusal;
+import dev.kvmvfio.mock.model.KernelProfile;
 import dev.kvmvfio.mock.model.NotModelledException;
 import java.lang.foreign.MemorySegment;
 
@@ -59,7 +60,11 @@ final class KvmSystemFile extends OpenFile {
     private static long processorAttr(KvmSystemFile file, Argument argument) {
         MemorySegment attr = argument.read(0, kvm_device_attr.sizeof());
         int group = kvm_device_attr.group(attr);
-        if ((group == 0 || group == kvm_x86_64_h.KVM_X86_GRP_SEV()) && kvm_device_attr.attr(attr) == 0) {
+        long last = group == kvm_x86_64_h.KVM_X86_GRP_SEV() && file.machine.isAtLeast(KernelProfile.V7_2)
+                ? kvm_x86_64_h.KVM_X86_SNP_POLICY_BITS()
+                : 0;
+        if ((group == 0 || group == kvm_x86_64_h.KVM_X86_GRP_SEV())
+                && Long.compareUnsigned(kvm_device_attr.attr(attr), last) <= 0) {
             throw new NotModelledException("an attribute of the processor");
         }
         throw Refusal.of(ENXIO);

@@ -21,6 +21,7 @@ public final class EventFdFile extends AnonymousFile {
     private final Machine machine;
     private final boolean blocking;
     private final boolean semaphore;
+    private boolean waking;
     private final List<Waiter> waiters = new ArrayList<>();
     private long counter;
 
@@ -76,10 +77,18 @@ public final class EventFdFile extends AnonymousFile {
         return !waiters.isEmpty();
     }
 
+    /** A waiter whose answer is a signal of this eventfd is not told of its own: the signal stays for a reader. */
     private void wake() {
-        for (Waiter waiter : List.copyOf(waiters)) {
-            take();
-            waiter.signalled();
+        if (!waking) {
+            waking = true;
+            try {
+                for (Waiter waiter : List.copyOf(waiters)) {
+                    take();
+                    waiter.signalled();
+                }
+            } finally {
+                waking = false;
+            }
         }
         machine.changed();
     }
