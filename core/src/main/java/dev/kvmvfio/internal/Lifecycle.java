@@ -637,10 +637,18 @@ public final class Lifecycle {
             if (next instanceof Handle handle) {
                 close(handle, turn, failures);
             } else {
-                Turn.enterStep(turn);
-                failures.attempt((Runnable) next);
-                Turn.leaveStep(turn);
+                run((Runnable) next, turn, failures);
             }
+        }
+    }
+
+    private static void run(Runnable step, @Nullable Object[] turn, Failures failures) {
+        int[] counts = Turn.counts(turn);
+        counts[Turn.STEPS]++;
+        try {
+            failures.attempt(step);
+        } finally {
+            counts[Turn.STEPS]--;
         }
     }
 

@@ -21,7 +21,8 @@ final class Turn {
     static final int LEASES = 1;
     /** Of the counts: the closes. */
     static final int CLOSES = 2;
-    private static final int STEPS = 3;
+    /** Of the counts: the steps after a close. */
+    static final int STEPS = 3;
     private static final int THROWN = 4;
 
     private static final int COUNTS = 0;
@@ -41,7 +42,7 @@ final class Turn {
         return OF_THREAD.get();
     }
 
-    /** How many calls, looks and closes this thread is in. Who must count down although the stack is used up does so here. */
+    /** How many calls, looks, closes and steps this thread is in. Who must count down although the stack is used up does so here. */
     static int[] counts(@Nullable Object[] turn) {
         return (int[]) Objects.requireNonNull(turn[COUNTS]);
     }
@@ -72,14 +73,6 @@ final class Turn {
     /** How many calls have ended so. */
     static int thrown(@Nullable Object[] turn) {
         return counts(turn)[THROWN];
-    }
-
-    static void enterStep(@Nullable Object[] turn) {
-        counts(turn)[STEPS]++;
-    }
-
-    static void leaveStep(@Nullable Object[] turn) {
-        counts(turn)[STEPS]--;
     }
 
     /** What this thread closes, innermost. */

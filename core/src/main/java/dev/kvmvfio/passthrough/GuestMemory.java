@@ -140,7 +140,7 @@ public final class GuestMemory extends Handle {
             }
         }
 
-        /** So does one in a space that goes away. */
+        /** Nor does any block in a space that goes away. */
         void mapIfOpen(Block block) {
             try {
                 map(block);

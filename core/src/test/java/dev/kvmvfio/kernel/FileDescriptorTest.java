@@ -15,8 +15,11 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.FutureTask;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
+import java.util.function.LongSupplier;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -196,6 +199,45 @@ class FileDescriptorTest {
             assertThat(calls).containsExactly("close");
             calls.clear();
         }
+    }
+
+    private static void closeAt(int depth, FileDescriptor fd) {
+        if (depth > 0) {
+            closeAt(depth - 1, fd);
+        } else {
+            fd.close();
+        }
+    }
+
+    /** A close that ran out of stack on its way to close(2) is made up for by the next one. */
+    @Test
+    void aCloseThatRanOutOfStackIsFinishedByTheNext() throws Exception {
+        Kernel closing = new ObservedKernel(LINUX) {
+            @Override
+            protected long call(SystemCall call, LongSupplier made) {
+                return 0;
+            }
+        };
+        FutureTask<Integer> unfinished = new FutureTask<>(() -> {
+            int left = 0;
+            int overflows = 0;
+            for (int depth = 0; overflows < 300; depth += overflows == 0 ? 20 : 1) {
+                FileDescriptor fd = FileDescriptor.own(closing, 7, "file");
+                try {
+                    closeAt(depth, fd);
+                } catch (StackOverflowError expected) {
+                    overflows++;
+                }
+                left += fd.isOpen() || fd.isGivenBack() ? 0 : 1;
+                fd.close();
+                assertThat(fd.isGivenBack()).isTrue();
+            }
+            return left;
+        });
+        Thread thread = new Thread(null, unfinished, "little stack", 256 << 10);
+        thread.setDaemon(true);
+        thread.start();
+        assertThat(unfinished.get(60, TimeUnit.SECONDS)).as("closes that had begun").isPositive();
     }
 
     @Test
