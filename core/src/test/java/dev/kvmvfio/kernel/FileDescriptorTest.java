@@ -4,22 +4,23 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvmvfio.bindings.system.system_h;
+import java.io.File;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.reflect.Proxy;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.FutureTask;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import java.util.function.LongSupplier;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -201,43 +202,71 @@ class FileDescriptorTest {
         }
     }
 
-    private static void closeAt(int depth, FileDescriptor fd) {
-        if (depth > 0) {
-            closeAt(depth - 1, fd);
-        } else {
-            fd.close();
+    /** Closes files with less and less stack, and prints how many of the closes were cut short on their way to close(2). */
+    static final class LittleStack {
+        private LittleStack() {
+        }
+
+        private static void closeAt(int depth, FileDescriptor fd) {
+            if (depth > 0) {
+                closeAt(depth - 1, fd);
+            } else {
+                fd.close();
+            }
+        }
+
+        /**
+         * Throws when the next close of one of them did not give its number back.
+         *
+         * @param arguments none
+         */
+        public static void main(String[] arguments) {
+            Kernel closing = new ObservedKernel(Kernel.linux()) {
+                @Override
+                protected long call(SystemCall call, LongSupplier made) {
+                    return 0;
+                }
+            };
+            int tooDeep = 0;
+            while (!isCutShort(FileDescriptor.own(closing, 7, "file"), tooDeep)) {
+                tooDeep += 20;
+            }
+            int cutShort = 0;
+            for (int depth = tooDeep - 20; depth <= tooDeep; depth++) {
+                FileDescriptor fd = FileDescriptor.own(closing, 7, "file");
+                boolean isCutShort = isCutShort(fd, depth);
+                cutShort += isCutShort && !fd.isOpen() && !fd.isGivenBack() ? 1 : 0;
+                fd.close();
+                if (!fd.isGivenBack()) {
+                    throw new IllegalStateException(fd + " is not given back, at a depth of " + depth);
+                }
+            }
+            System.out.println(cutShort);
+        }
+
+        private static boolean isCutShort(FileDescriptor fd, int depth) {
+            try {
+                closeAt(depth, fd);
+                return false;
+            } catch (StackOverflowError expected) {
+                return true;
+            }
         }
     }
 
-    /** A close that ran out of stack on its way to close(2) is made up for by the next one. */
+    private static String path(Class<?> type) {
+        return type.getProtectionDomain().getCodeSource().getLocation().getPath();
+    }
+
+    /** Not compiled: a compiled close takes the stack for all of its way at once. */
     @Test
     void aCloseThatRanOutOfStackIsFinishedByTheNext() throws Exception {
-        Kernel closing = new ObservedKernel(LINUX) {
-            @Override
-            protected long call(SystemCall call, LongSupplier made) {
-                return 0;
-            }
-        };
-        FutureTask<Integer> unfinished = new FutureTask<>(() -> {
-            int left = 0;
-            int overflows = 0;
-            for (int depth = 0; overflows < 300; depth += overflows == 0 ? 20 : 1) {
-                FileDescriptor fd = FileDescriptor.own(closing, 7, "file");
-                try {
-                    closeAt(depth, fd);
-                } catch (StackOverflowError expected) {
-                    overflows++;
-                }
-                left += fd.isOpen() || fd.isGivenBack() ? 0 : 1;
-                fd.close();
-                assertThat(fd.isGivenBack()).isTrue();
-            }
-            return left;
-        });
-        Thread thread = new Thread(null, unfinished, "little stack", 256 << 10);
-        thread.setDaemon(true);
-        thread.start();
-        assertThat(unfinished.get(60, TimeUnit.SECONDS)).as("closes that had begun").isPositive();
+        String classes = Stream.of(LittleStack.class, Kernel.class, system_h.class)
+                .map(FileDescriptorTest::path).collect(Collectors.joining(File.pathSeparator));
+        Process process = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin/java").toString(), "-Xint",
+                "-Xss512k", "--enable-native-access=ALL-UNNAMED", "--class-path", classes,
+                LittleStack.class.getName()).redirectErrorStream(true).start();
+        assertThat(new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8)).matches("[1-9]\\d*\n");
     }
 
     @Test
