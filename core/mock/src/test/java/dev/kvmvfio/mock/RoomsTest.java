@@ -12,11 +12,14 @@ import java.lang.reflect.Modifier;
 import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
@@ -38,6 +41,11 @@ class RoomsTest {
             PCI, Set.of(SYSTEM, MODEL),
             SYSTEM, Set.of(MODEL),
             MODEL, Set.of());
+    private static final Map<String, String> NODES = Map.of("roof", ROOF, "mvfio", VFIO, "miommufd", IOMMUFD, "mkvm",
+            KVM,
+            "mpci", PCI, "msystem", SYSTEM, "model", MODEL);
+    private static final Path PICTURE = Path.of("../../scripts/pictures.d/house.dot");
+    private static final Pattern CHAIN = Pattern.compile("\\w+(?: -> \\w+)+");
     /** A type of the library by its full name, as in an import, in code or in a link of the Javadoc; and its package. */
     private static final Pattern NAME = Pattern.compile("\\b(dev\\.kvmvfio(?:\\.[a-z]\\w*)*)\\.[A-Z*]");
 
@@ -79,6 +87,33 @@ class RoomsTest {
         assertThat(between).filteredOn(arrow -> !BELOW.get(arrow.room).contains(arrow.to)).as("arrows up").isEmpty();
     }
 
+    /** CONTRIBUTING's picture. An arrow that others make up is left out. */
+    @Test
+    void thePictureShowsThem() throws IOException {
+        Map<String, Set<String>> drawn = drawn();
+        assertThat(drawn.keySet()).allSatisfy(
+                room -> assertThat(BELOW.get(room)).as(room).containsAll(drawn.get(room))
+                        .isEqualTo(below(room, drawn)));
+    }
+
+    private static Map<String, Set<String>> drawn() throws IOException {
+        String picture = Files.readString(PICTURE);
+        String part = picture.substring(picture.indexOf("subgraph cluster_mock {"));
+        Map<String, Set<String>> drawn = new HashMap<>();
+        NODES.values().forEach(room -> drawn.put(room, new HashSet<>()));
+        CHAIN.matcher(part.substring(0, part.indexOf('}'))).results().map(chain -> chain.group().split(" -> "))
+                .forEach(chain -> IntStream.range(1, chain.length)
+                        .forEach(i -> drawn.get(NODES.get(chain[i - 1])).add(NODES.get(chain[i]))));
+        return drawn;
+    }
+
+    /** Where the arrows lead from a room, in one step or more. */
+    private static Set<String> below(String room, Map<String, Set<String>> arrows) {
+        return arrows.get(room).stream()
+                .flatMap(next -> Stream.concat(Stream.of(next), below(next, arrows).stream()))
+                .collect(Collectors.toSet());
+    }
+
     /** What the library makes of its calls must not be what the mock takes for true. */
     @Test
     void ofTheLibraryOnlyTheSeamIsUsed() throws IOException {
@@ -105,7 +140,7 @@ class RoomsTest {
     }
 
     /** The module that a class is of, also when it was found on the class path. */
-    private static ModuleReference module(Class<?> type) {
+    static ModuleReference module(Class<?> type) {
         try {
             Path home = Path.of(type.getProtectionDomain().getCodeSource().getLocation().toURI());
             return ModuleFinder.of(home).findAll().iterator().next();
@@ -115,7 +150,7 @@ class RoomsTest {
     }
 
     /** The names of all classes of the module that a class is of. */
-    private static Stream<String> classes(Class<?> type) throws IOException {
+    static Stream<String> classes(Class<?> type) throws IOException {
         try (ModuleReader reader = module(type).open()) {
             return reader.list().filter(file -> file.endsWith(".class") && !file.endsWith("-info.class"))
                     .map(file -> file.replace(".class", "").replace('/', '.')).toList().stream();
@@ -128,9 +163,14 @@ class RoomsTest {
 
     /** Whether a program can name it without another type's name in front. */
     private static boolean isPublic(String name) {
+        Class<?> type = load(name);
+        return type.getEnclosingClass() == null && Modifier.isPublic(type.getModifiers());
+    }
+
+    /** A class of that name, which runs nothing of it. */
+    static Class<?> load(String name) {
         try {
-            Class<?> type = Class.forName(name, false, RoomsTest.class.getClassLoader());
-            return type.getEnclosingClass() == null && Modifier.isPublic(type.getModifiers());
+            return Class.forName(name, false, RoomsTest.class.getClassLoader());
         } catch (ClassNotFoundException impossible) {
             throw new IllegalStateException(impossible);
         }
