@@ -64,11 +64,11 @@ public final class MockGuest {
      * The guest reads memory.
      *
      * @param guestPhysicalAddress where, in bytes
-     * @param length in bytes
+     * @param size in bytes
      * @return a copy; empty when some of it is no memory, so that the program would have to answer
      */
-    public Optional<MemorySegment> readMemory(long guestPhysicalAddress, long length) {
-        return machine.locked(() -> Optional.ofNullable(vm.slots().read(guestPhysicalAddress, length)));
+    public Optional<MemorySegment> readMemory(long guestPhysicalAddress, long size) {
+        return machine.locked(() -> Optional.ofNullable(vm.slots().read(guestPhysicalAddress, size)));
     }
 
     /**
@@ -87,23 +87,23 @@ public final class MockGuest {
      * The guest writes to an address that is not memory.
      *
      * @param guestPhysicalAddress where, in bytes
-     * @param length 1, 2, 4 or 8 bytes
+     * @param size 1, 2, 4 or 8 bytes
      * @param value what
      * @return whether an eventfd took the write; otherwise the program would have to
      */
-    public boolean writeMmio(long guestPhysicalAddress, int length, long value) {
-        return machine.locked(() -> vm.ioEventFds().write(false, guestPhysicalAddress, length, value));
+    public boolean writeMmio(long guestPhysicalAddress, int size, long value) {
+        return machine.locked(() -> vm.ioEventFds().write(false, guestPhysicalAddress, size, value));
     }
 
     /**
      * The guest writes to a port.
      *
      * @param port its number
-     * @param length 1, 2 or 4 bytes
+     * @param size 1, 2 or 4 bytes
      * @param value what
      * @return whether an eventfd took the write; otherwise the program would have to
      */
-    public boolean writePort(int port, int length, long value) {
-        return machine.locked(() -> vm.ioEventFds().write(true, port, length, value));
+    public boolean writePort(int port, int size, long value) {
+        return machine.locked(() -> vm.ioEventFds().write(true, port, size, value));
     }
 }
