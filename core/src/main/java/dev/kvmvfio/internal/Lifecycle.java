@@ -314,6 +314,19 @@ public final class Lifecycle {
         }
     }
 
+    /**
+     * A part that a handle has when it is complete. A handle that is being made is found by others through
+     * {@link Handle#openHandles()}.
+     *
+     * @throws IllegalStateException when it is not there yet
+     */
+    public static <P> P part(@Nullable P part, Handle handle) {
+        if (part == null) {
+            throw new IllegalStateException(handle + " is being made, and has not all its parts yet");
+        }
+        return part;
+    }
+
     private static Error undone(Handle handle, Throwable failure) {
         Failures failures = new Failures(failure);
         failures.attempt(handle::close);

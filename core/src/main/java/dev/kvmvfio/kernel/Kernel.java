@@ -381,6 +381,7 @@ public interface Kernel {
      *        {@code stx_ino} with {@code stx_dev_major} and {@code stx_dev_minor}, {@code stx_rdev_major} and
      *        {@code stx_rdev_minor} of a device node, and so on
      * @return 0 or a negative errno
+     * @throws IllegalArgumentException when the memory is smaller
      */
     default int fstat(int fd, MemorySegment status) {
         return -system_h.ENOSYS();

@@ -8,6 +8,7 @@ import dev.kvmvfio.bindings.system.aarch64.system_aarch64_h;
 import dev.kvmvfio.bindings.system.pollfd;
 import dev.kvmvfio.bindings.system.rlimit64;
 import dev.kvmvfio.bindings.system.sockaddr_un;
+import dev.kvmvfio.bindings.system.statx;
 import dev.kvmvfio.bindings.system.system_h;
 import dev.kvmvfio.bindings.system.x86_64.system_x86_64_h;
 import java.io.ByteArrayOutputStream;
@@ -668,6 +669,10 @@ final class LinuxKernel implements Kernel {
 
     @Override
     public int fstat(int fd, MemorySegment status) {
+        if (status.byteSize() < statx.sizeof()) {
+            throw new IllegalArgumentException(
+                    "statx writes " + statx.sizeof() + " bytes, and this segment has " + status.byteSize());
+        }
         MemorySegment state = STATE.get();
         try {
             long result = (long) Statx.HANDLE.invokeExact(state, SystemCallNumber.STATX, fd, Statx.NO_PATH,

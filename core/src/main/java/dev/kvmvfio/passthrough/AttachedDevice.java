@@ -25,7 +25,6 @@ import dev.kvmvfio.vfio.VfioCdev;
 import dev.kvmvfio.vfio.VfioContainer;
 import dev.kvmvfio.vfio.VfioGroup;
 import java.util.List;
-import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
@@ -209,18 +208,20 @@ public final class AttachedDevice extends Handle {
      * The device.
      *
      * @return it belongs to this attachment
+     * @throws IllegalStateException while it is being attached
      */
     public GuestDevice device() {
-        return Objects.requireNonNull(device);
+        return Lifecycle.part(device, this);
     }
 
     /**
      * Where the device's DMA goes.
      *
      * @return it belongs to this attachment
+     * @throws IllegalStateException while it is being attached
      */
     public DmaSpace dmaSpace() {
-        return Objects.requireNonNull(dmaSpace);
+        return Lifecycle.part(dmaSpace, this);
     }
 
     /**
@@ -248,6 +249,6 @@ public final class AttachedDevice extends Handle {
 
     @Override
     public String toString() {
-        return device + " attached by " + choice;
+        return (device == null ? "device" : device) + " attached by " + choice;
     }
 }

@@ -13,8 +13,8 @@ import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kvm.MemorySlot;
 import dev.kvmvfio.kvm.SlotFlag;
 import dev.kvmvfio.kvm.Vm;
+import java.util.ArrayList;
 import java.util.List;
-import java.util.Objects;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
@@ -46,6 +46,8 @@ public final class GuestMemory extends Handle {
     private final Vm vm;
     /** Held by what adds: a close waits for it, and it for no close. */
     private final ReentrantLock adding = new ReentrantLock();
+    /** Changed by who adds. Beside the blocks, of which there may be thousands. */
+    private final List<AttachedSpace> spaces = new ArrayList<>();
 
     private GuestMemory(Vm vm) {
         super(Rank.GUEST_MEMORY);
@@ -94,9 +96,10 @@ public final class GuestMemory extends Handle {
          * The slot through which the guest sees it, with its dirty log.
          *
          * @return closed with this block
+         * @throws IllegalStateException while the block is being added
          */
         public MemorySlot slot() {
-            return Objects.requireNonNull(slot);
+            return Lifecycle.part(slot, this);
         }
 
         /**
@@ -202,7 +205,9 @@ public final class GuestMemory extends Handle {
                 throw new IllegalArgumentException(space + " has this memory already");
             }
             AttachedSpace attached = new AttachedSpace(space);
-            return Lifecycle.make(attached, () -> blocks().forEach(attached::mapIfThere), this, space);
+            Lifecycle.make(attached, () -> blocks().forEach(attached::mapIfThere), this, space);
+            spaces.add(attached);
+            return attached;
         });
     }
 
@@ -215,8 +220,10 @@ public final class GuestMemory extends Handle {
         return Lifecycle.children(this, Block.class);
     }
 
+    /** A copy: who observes the calls on one may add another. */
     private List<AttachedSpace> spaces() {
-        return Lifecycle.children(this, AttachedSpace.class);
+        spaces.removeIf(space -> !space.isOpen());
+        return List.copyOf(spaces);
     }
 
     /**

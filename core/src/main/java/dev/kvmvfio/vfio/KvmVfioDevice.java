@@ -13,7 +13,6 @@ import dev.kvmvfio.kvm.Vm;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -122,9 +121,10 @@ public final class KvmVfioDevice extends Handle {
      * The device's own file and attributes.
      *
      * @return closed with this object
+     * @throws IllegalStateException while it is being made
      */
     public KvmDevice kvmDevice() {
-        return Objects.requireNonNull(device);
+        return Lifecycle.part(device, this);
     }
 
     @Override

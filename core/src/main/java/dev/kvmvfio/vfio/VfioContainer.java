@@ -27,7 +27,6 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
-import java.util.Objects;
 import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
 
@@ -202,16 +201,17 @@ public final class VfioContainer extends DmaSpace {
 
     @Override
     protected Handle owner() {
-        return Objects.requireNonNull(iommu);
+        return Lifecycle.part(iommu, this);
     }
 
     /**
      * Which IOMMU it has.
      *
      * @return as {@code VFIO_SET_IOMMU} set it
+     * @throws IllegalStateException while its first group is being added
      */
     public IommuType iommuType() {
-        return Objects.requireNonNull(iommu).type;
+        return Lifecycle.part(iommu, this).type;
     }
 
     @Override

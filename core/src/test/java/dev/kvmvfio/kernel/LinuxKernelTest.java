@@ -207,6 +207,8 @@ class LinuxKernelTest {
         assertThat(statx.stx_mode(status) & system_h.S_IFMT()).isEqualTo(system_h.S_IFREG());
         assertThat(statx.stx_ino(status)).isEqualTo(Files.getAttribute(folder.resolve("renamed"), "unix:ino"));
         assertThat(errno(LINUX.fstat(NO_FILE, status))).isEqualTo(Errno.EBADF);
+        assertThatThrownBy(() -> LINUX.fstat(fd, status.asSlice(0, 255))).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("256");
     }
 
     @Test

@@ -2,8 +2,11 @@ package dev.kvmvfio.it.vfio;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.InstanceOfAssertFactories.STRING;
 
 import dev.kvmvfio.dma.DmaMapping;
+import dev.kvmvfio.iommufd.Ioas;
+import dev.kvmvfio.iommufd.Iommufd;
 import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.EventFd;
@@ -147,6 +150,46 @@ class CloseAttackTest {
                     .satisfies(first -> assertThat(first.getSuppressed()).hasSize(1).doesNotContain(first));
             assertThat(kernel.refusals).as("by the close of " + handle).isEqualTo(2);
         }
+    }
+
+    /** It is found before all its parts are there. */
+    @ParameterizedTest
+    @EnumSource
+    void whatIsBeingAttachedSaysSo(VfioInterface by) {
+        List<String> names = new ArrayList<>();
+        AttachedDevice attached = AttachedDevice.request(kernel, ADDRESS).via(by)
+                .watch(step -> open(AttachedDevice.class).forEach(made -> {
+                    names.add(made.toString());
+                    if (step.call().equals("KVM_CREATE_DEVICE")) {
+                        assertThatThrownBy(made::device).isInstanceOf(IllegalStateException.class)
+                                .hasMessageContaining("is being made");
+                        assertThatThrownBy(made::dmaSpace).isInstanceOf(IllegalStateException.class)
+                                .hasMessageContaining("is being made");
+                    }
+                })).attach(vm);
+        assertThat(names).first(STRING).startsWith("device attached by");
+        assertThat(names).last().isEqualTo(attached.toString());
+    }
+
+    /** The space is asked for no block that was added to another, nor one that has left. */
+    @Test
+    void aBlockIsMappedWhereTheMemoryIsNow() {
+        GuestMemory memory = GuestMemory.create(vm);
+        Iommufd iommufd = root(Iommufd.open(kernel));
+        Ioas left = iommufd.allocateIoas();
+        Ioas there = iommufd.allocateIoas();
+        memory.mapInto(left).close();
+        memory.mapInto(there);
+        assertThatThrownBy(() -> memory.mapInto(there)).isInstanceOf(IllegalArgumentException.class);
+        HostMemory part = root(HostMemory.allocate(kernel, 1 << 16));
+        memory.add(0, part);
+        assertThat(left.mappings()).isEmpty();
+        assertThat(there.mappings()).hasSize(1);
+        memory.mapInto(left);
+        assertThat(left.mappings()).hasSize(1);
+        there.close();
+        memory.add(1 << 20, part);
+        assertThat(left.mappings()).hasSize(2);
     }
 
     @Test
