@@ -5,6 +5,7 @@ import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.FileDescriptor;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
+import java.util.Optional;
 import java.util.function.Function;
 
 /** Opens the nodes below {@code /dev}, whose refusals have known causes. */
@@ -20,10 +21,18 @@ public final class DeviceNode {
         int result = kernel.open(path, system_h.O_RDWR() | system_h.O_CLOEXEC());
         if (result < 0) {
             Errno errno = Errno.of(-result);
-            String known = Remedy.of(() -> remedy.apply(errno));
+            String known = Remedy.of(() -> inService(kernel, path, errno).orElseGet(() -> remedy.apply(errno)));
             throw new KernelException("open", path, "", result, known.isEmpty() ? commonRemedy(path, errno) : known);
         }
         return FileDescriptor.own(kernel, result, path);
+    }
+
+    /** A service of systemd with devices of its own is kept from nodes that are there. */
+    private static Optional<String> inService(Kernel kernel, String path, Errno errno) {
+        Surroundings surroundings = new Surroundings(kernel);
+        return errno == Errno.EPERM || errno == Errno.ENOENT && surroundings.hasDriver(path)
+                ? surroundings.allowInService(path)
+                : Optional.empty();
     }
 
     private static String commonRemedy(String path, Errno errno) {

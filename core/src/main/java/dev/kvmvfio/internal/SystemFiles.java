@@ -5,7 +5,9 @@ import dev.kvmvfio.kernel.AnswerException;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
+import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
@@ -14,6 +16,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.function.Function;
 import java.util.stream.Stream;
+import java.util.zip.GZIPInputStream;
 
 /**
  * The text files, links and folders of sysfs, procfs and the like, through a {@link Kernel}. What is not there is an
@@ -68,6 +71,36 @@ public final class SystemFiles {
         return missing(path, "read", kernel.readFile(path, content))
                 ? Optional.empty()
                 : Optional.of(content.toString(StandardCharsets.UTF_8).strip());
+    }
+
+    /**
+     * Reads a compressed file.
+     *
+     * @param kernel where it is
+     * @param path an absolute path of a file that gzip made
+     * @return its text; empty when there is no such file, or when it cannot be read
+     */
+    public static String gzipped(Kernel kernel, String path) {
+        Content content = new Content(path, LONGEST);
+        if (kernel.readFile(path, content) < 0) {
+            return "";
+        }
+        try (GZIPInputStream text = new GZIPInputStream(new ByteArrayInputStream(content.toByteArray()))) {
+            return new String(text.readNBytes(LONGEST), StandardCharsets.UTF_8);
+        } catch (IOException notGzip) {
+            return "";
+        }
+    }
+
+    /**
+     * Reads a file that may be kept from this user.
+     *
+     * @param kernel where it is
+     * @param path an absolute path
+     * @return its text without white space at the ends; empty when there is no such file, or when it cannot be read
+     */
+    public static String readable(Kernel kernel, String path) {
+        return Remedy.of(() -> text(kernel, path).orElse(""));
     }
 
     /**

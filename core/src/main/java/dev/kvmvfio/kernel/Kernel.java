@@ -388,6 +388,17 @@ public interface Kernel {
     }
 
     /**
+     * {@code statx(2)} of a path, through links: whose file it is, and who may use it.
+     *
+     * @param path an absolute path
+     * @param status as with {@link #fstat}; its {@code stx_mask} says which members are filled
+     * @return 0 or a negative errno
+     */
+    default int stat(String path, MemorySegment status) {
+        return -system_h.ENOSYS();
+    }
+
+    /**
      * {@code stat(2)}: which device a node stands for.
      *
      * @param path an absolute path

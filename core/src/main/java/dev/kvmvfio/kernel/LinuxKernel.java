@@ -669,14 +669,25 @@ final class LinuxKernel implements Kernel {
 
     @Override
     public int fstat(int fd, MemorySegment status) {
+        return statx(fd, Statx.NO_PATH, system_h.AT_EMPTY_PATH(), status);
+    }
+
+    @Override
+    public int stat(String path, MemorySegment status) {
+        try (Arena arena = Arena.ofConfined()) {
+            return statx(-1, arena.allocateFrom(path), 0, status);
+        }
+    }
+
+    private static int statx(int fd, MemorySegment path, int flags, MemorySegment status) {
         if (status.byteSize() < statx.sizeof()) {
             throw new IllegalArgumentException(
                     "statx writes " + statx.sizeof() + " bytes, and this segment has " + status.byteSize());
         }
         MemorySegment state = STATE.get();
         try {
-            long result = (long) Statx.HANDLE.invokeExact(state, SystemCallNumber.STATX, fd, Statx.NO_PATH,
-                    system_h.AT_EMPTY_PATH(), system_h.STATX_BASIC_STATS(), status);
+            long result = (long) Statx.HANDLE.invokeExact(state, SystemCallNumber.STATX, fd, path, flags,
+                    system_h.STATX_BASIC_STATS(), status);
             return result < 0 ? -errno(state) : 0;
         } catch (Throwable thrown) {
             throw unexpected(thrown);

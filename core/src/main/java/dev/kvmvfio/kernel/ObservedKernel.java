@@ -391,6 +391,11 @@ public abstract class ObservedKernel implements Kernel {
     }
 
     @Override
+    public final int stat(String path, MemorySegment status) {
+        return (int) call("statx", quoted(path), () -> "", () -> kernel.stat(path, status));
+    }
+
+    @Override
     public final int access(String path) {
         return (int) call("access", quoted(path), () -> "", () -> kernel.access(path));
     }

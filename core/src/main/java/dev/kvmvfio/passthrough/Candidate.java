@@ -122,7 +122,7 @@ public record Candidate(PciAddress address, int vendorId, int deviceId, int clas
                 return Optional.of(errno == Errno.ENOENT
                         ? new Obstacle("there is no " + path, "In a container: --device " + path)
                         : new Obstacle("no permission for " + path + " (" + errno + ")",
-                                "sudo chown \"$USER\" " + path));
+                                new NodeRemedy(kernel).of(path, errno, "")));
             }
         }
         return Optional.empty();

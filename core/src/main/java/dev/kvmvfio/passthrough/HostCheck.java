@@ -5,6 +5,7 @@ import static dev.kvmvfio.passthrough.Finding.ok;
 import static dev.kvmvfio.passthrough.Finding.warning;
 
 import dev.kvmvfio.bindings.system.system_h;
+import dev.kvmvfio.internal.Surroundings;
 import dev.kvmvfio.internal.SystemFiles;
 import dev.kvmvfio.iommufd.Iommufd;
 import dev.kvmvfio.kernel.AnswerException;
@@ -13,16 +14,20 @@ import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
 import dev.kvmvfio.kernel.KvmVfioException;
 import dev.kvmvfio.kvm.Kvm;
+import dev.kvmvfio.kvm.Vm;
 import dev.kvmvfio.pci.IommuGroup;
 import dev.kvmvfio.vfio.VfioContainer;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Collections;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -33,18 +38,31 @@ import java.util.stream.Stream;
  * HostCheck.run(Kernel.linux(), 1L << 30).forEach(System.out::println);
  * }
  *
- * <p>The findings' ids are {@code cpu}, {@code kvm}, {@code kernel-options}, {@code iommu},
- * {@code interrupt-remapping}, {@code modules}, {@code container}, {@code iommufd}, {@code devices}, {@code device}
- * (for each device that a VFIO driver has and that cannot be attached), {@code memlock} and {@code huge-pages}.
+ * <p>Each check gives one finding of its name; {@code devices} adds a finding {@code device} for each device that a VFIO
+ * driver has and that cannot be attached.
+ *
+ * <p><b>Thread-safety:</b> all methods may be called from any thread.
  */
 public final class HostCheck {
+    private static final Map<String, Function<HostCheck, List<Finding>>> CHECKS = checks();
+
     private static final int IPC_LOCK = 14;
     private static final String HUGE_PAGES = "/sys/kernel/mm/hugepages";
     private static final Pattern SIZE = Pattern.compile("hugepages-([1-9]\\d{0,11})kB");
     private static final String UNSAFE_NO_IOMMU = "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode";
+    private static final String KVM_DEVICE = "/sys/class/misc/kvm";
+    private static final String NO_VIRTUALISATION = "the processor shows no VT-x or AMD-V";
+    private static final String SWITCH_ON = "Switch virtualisation on in the firmware; a virtual machine needs it from its "
+            + "host (nested)";
+    private static final Pattern OFF = Pattern
+            .compile("(iommu|intel_iommu|amd_iommu|intremap)=(\\S+,)?off(,\\S+)?|nointremap|noiommu");
+    private static final Pattern ACS_OVERRIDE = Pattern.compile("pcie_acs_override(=[\\w:,]+)?");
 
     private final Kernel kernel;
     private final long memory;
+    private final Surroundings surroundings;
+    private final NodeRemedy nodes;
+    private final KernelBuild build;
     private final String cpu;
     private final List<String> commandLine;
     private final boolean hasIommu;
@@ -52,14 +70,42 @@ public final class HostCheck {
     private HostCheck(Kernel kernel, long memory) {
         this.kernel = kernel;
         this.memory = memory;
+        this.surroundings = new Surroundings(kernel);
+        this.nodes = new NodeRemedy(kernel);
+        this.build = new KernelBuild(kernel);
         this.cpu = text("/proc/cpuinfo");
         String options = SystemFiles.lines(kernel, "/proc/cmdline").findFirst().orElse("");
         this.commandLine = List.of(options.split("\\s+"));
         this.hasIommu = !IommuGroup.list(kernel).isEmpty();
     }
 
+    private static Map<String, Function<HostCheck, List<Finding>>> checks() {
+        Map<String, Function<HostCheck, List<Finding>>> checks = new LinkedHashMap<>();
+        checks.put("cpu", check -> List.of(check.cpu()));
+        checks.put("kvm", check -> List.of(check.kvm()));
+        checks.put("kernel-options", check -> List.of(check.kernelOptions()));
+        checks.put("iommu", check -> List.of(check.iommu()));
+        checks.put("interrupt-remapping", check -> List.of(check.interruptRemapping()));
+        checks.put("modules", check -> List.of(check.modules()));
+        checks.put("container", check -> List.of(check.container()));
+        checks.put("iommufd", check -> List.of(check.iommufd()));
+        checks.put("devices", HostCheck::devices);
+        checks.put("memlock", check -> List.of(check.memlock()));
+        checks.put("huge-pages", check -> List.of(check.hugePages()));
+        return checks;
+    }
+
     /**
-     * Checks a host.
+     * What can be checked.
+     *
+     * @return the names of the checks, in the order in which they build on each other
+     */
+    public static List<String> names() {
+        return List.copyOf(CHECKS.keySet());
+    }
+
+    /**
+     * Checks all of a host.
      *
      * @param kernel the host
      * @param memory how much guest memory a device shall reach, in bytes
@@ -68,19 +114,27 @@ public final class HostCheck {
      * @throws AnswerException when they say what cannot be
      */
     public static List<Finding> run(Kernel kernel, long memory) {
+        return run(kernel, memory, names());
+    }
+
+    /**
+     * Checks a part of a host, such as {@code kvm} alone.
+     *
+     * @param kernel the host
+     * @param memory how much guest memory a device shall reach, in bytes
+     * @param names some of {@link #names()}
+     * @return the findings of these checks, in the order in which they build on each other
+     * @throws IllegalArgumentException when there is no check of a name
+     * @throws KernelException when the host's files cannot be read
+     * @throws AnswerException when they say what cannot be
+     */
+    public static List<Finding> run(Kernel kernel, long memory, Collection<String> names) {
+        names.stream().filter(name -> !CHECKS.containsKey(name)).findFirst().ifPresent(name -> {
+            throw new IllegalArgumentException("there is no check " + name);
+        });
         HostCheck check = new HostCheck(kernel, memory);
-        List<Finding> findings = new ArrayList<>();
-        findings.add(check.cpu());
-        findings.add(check.kvm());
-        findings.add(check.kernelOptions());
-        findings.add(check.iommu());
-        findings.add(check.interruptRemapping());
-        findings.add(check.modules());
-        findings.addAll(check.nodes());
-        findings.addAll(check.devices());
-        findings.add(check.memlock());
-        findings.add(check.hugePages());
-        return findings;
+        return CHECKS.entrySet().stream().filter(entry -> names.contains(entry.getKey()))
+                .flatMap(entry -> entry.getValue().apply(check).stream()).toList();
     }
 
     private String text(String path) {
@@ -109,79 +163,70 @@ public final class HostCheck {
         if (!isX86()) {
             return ok("cpu", "on this processor " + Kvm.PATH + " tells whether it has virtualisation");
         }
-        return kernel.access(Kvm.PATH) == 0
+        return exists(Kvm.PATH) || exists(KVM_DEVICE)
                 ? ok("cpu", "the processor shows no VT-x or AMD-V, but there is " + Kvm.PATH)
-                : fails("cpu", "the processor shows no VT-x or AMD-V",
-                        "Switch virtualisation on in the firmware; a virtual machine needs it from its host (nested)");
+                : fails("cpu", NO_VIRTUALISATION, SWITCH_ON);
     }
 
+    /** It makes a VM, which it closes at once: some containers may open the node and no more. */
     private Finding kvm() {
-        try (Kvm kvm = Kvm.open(kernel)) {
+        try (Kvm kvm = Kvm.open(kernel); Vm _ = kvm.createVm()) {
             return ok("kvm", Kvm.PATH + " can be opened, API version " + kvm.apiVersion());
         } catch (KernelException refused) {
-            String module = cpuHas("vmx") ? "kvm_intel" : cpuHas("svm") ? "kvm_amd" : "kvm";
-            return switch (refused.errno()) {
-                case ENOENT -> fails("kvm", "there is no " + Kvm.PATH,
-                        whenMissing(Kvm.PATH, "kvm", "sudo modprobe " + module));
-                case EACCES -> fails("kvm", "no permission for " + Kvm.PATH,
-                        "sudo usermod -aG kvm \"$USER\" && newgrp kvm");
-                case EPERM -> fails("kvm", "a container or a security module refuses " + Kvm.PATH,
-                        "Start the container with --device " + Kvm.PATH);
-                default -> fails("kvm", refused.getMessage(), "sudo modprobe " + module);
+            if (!refused.operation().equals("open")) {
+                return fails("kvm", refused.getMessage(), refused.remedy());
+            }
+            String reason = switch (refused.errno()) {
+                case ENOENT -> "there is no " + Kvm.PATH;
+                case EACCES -> "no permission for " + Kvm.PATH + nodes.whose(Kvm.PATH);
+                case EPERM -> "a container or a security module refuses " + Kvm.PATH;
+                default -> refused.getMessage();
             };
+            String remedy = nodes.of(Kvm.PATH, refused.errno(), startKvm());
+            return fails("kvm", reason, remedy.isEmpty() ? startKvm() : remedy);
         } catch (KvmVfioException notKvm) {
             return fails("kvm", notKvm.getMessage(), "");
         }
     }
 
+    /** A module that is there and made no node was refused by the processor. */
+    private String startKvm() {
+        boolean intel = cpuHas("vmx");
+        if (isX86() && !intel && !cpuHas("svm")) {
+            return SWITCH_ON;
+        }
+        String module = intel ? "kvm_intel" : isX86() ? "kvm_amd" : "kvm";
+        String option = intel ? "CONFIG_KVM_INTEL" : isX86() ? "CONFIG_KVM_AMD" : "CONFIG_KVM";
+        if (exists("/sys/module/kvm") && build.missing(option).isEmpty()) {
+            return SWITCH_ON + ". The kernel's log says what KVM found: sudo dmesg | grep -i kvm";
+        }
+        return build.load(module, option);
+    }
+
     private Finding kernelOptions() {
-        List<String> off = commandLine.stream()
-                .filter(Pattern.compile("(iommu|intel_iommu|amd_iommu|intremap)=off|nointremap|noiommu")
-                        .asMatchPredicate())
-                .toList();
+        List<String> off = switchedOff();
         if (!off.isEmpty()) {
             return fails("kernel-options", "the kernel's command line has " + String.join(" ", off),
-                    changeCommandLine("", off));
+                    BootLoader.change(kernel, List.of(), off));
         }
-        List<String> missing = missingBuildOptions("CONFIG_KVM", "CONFIG_IOMMU_API", "CONFIG_VFIO", "CONFIG_VFIO_PCI");
+        List<String> missing = build.missing("CONFIG_KVM", "CONFIG_IOMMU_API", "CONFIG_VFIO", "CONFIG_VFIO_PCI");
         if (!missing.isEmpty()) {
             return fails("kernel-options", "this kernel was built without " + String.join(", ", missing),
                     "Boot a kernel that has them, such as the distribution's own");
         }
-        if (commandLine.stream().anyMatch(option -> option.startsWith("pcie_acs_override"))) {
+        List<String> overrides = commandLine.stream().filter(ACS_OVERRIDE.asMatchPredicate()).toList();
+        if (!overrides.isEmpty()) {
             return warning("kernel-options",
                     "pcie_acs_override makes groups look smaller than what the hardware can tell apart",
-                    changeCommandLine("", List.of("pcie_acs_override")));
+                    BootLoader.change(kernel, List.of(), overrides));
         }
         return ok("kernel-options", "nothing on the kernel's command line stands in the way");
     }
 
-    /** Empty also when the kernel does not tell how it was built. */
-    private List<String> missingBuildOptions(String... options) {
-        String config = "\n" + text("/boot/config-" + text("/proc/sys/kernel/osrelease"));
-        return config.length() == 1
-                ? List.of()
-                : Stream.of(options).filter(
-                        option -> !config.contains("\n" + option + "=y") && !config.contains("\n" + option + "=m"))
-                        .toList();
-    }
-
-    /** The command that adds an option to the kernel's command line, or takes some away. */
-    private String changeCommandLine(String added, List<String> removed) {
-        if (exists("/usr/sbin/grubby")) {
-            String remove = removed.isEmpty() ? "" : " --remove-args=\"" + String.join(" ", removed) + "\"";
-            return "sudo grubby --update-kernel=ALL" + remove + (added.isEmpty() ? "" : " --args=" + added)
-                    + " && sudo reboot";
-        }
-        if (exists("/etc/default/grub")) {
-            String edit = added.isEmpty()
-                    ? removed.stream().map(option -> "s/" + option + "[^ \"]*//").collect(Collectors.joining("; "))
-                    : "s/^GRUB_CMDLINE_LINUX=\"/&" + added + " /";
-            return "sudo sed -i '" + edit + "' /etc/default/grub && sudo update-grub && sudo reboot";
-        }
-        return added.isEmpty()
-                ? "Take it from the kernel's command line in the boot loader, and boot again"
-                : "Add " + added + " to the kernel's command line in the boot loader, and boot again";
+    /** The options of the other vendor's IOMMU say nothing here. */
+    private List<String> switchedOff() {
+        String other = cpu.contains("AuthenticAMD") ? "intel_iommu" : "amd_iommu";
+        return commandLine.stream().filter(OFF.asMatchPredicate()).filter(option -> !option.startsWith(other)).toList();
     }
 
     private Finding iommu() {
@@ -194,10 +239,27 @@ public final class HostCheck {
         }
         if (exists("/sys/firmware/acpi/tables/DMAR")) {
             return fails("iommu", "the firmware has an IOMMU (VT-d), and the kernel does not use it",
-                    changeCommandLine("intel_iommu=on", List.of()));
+                    switchOn("CONFIG_INTEL_IOMMU", "intel_iommu=on"));
+        }
+        if (exists("/sys/firmware/acpi/tables/IVRS")) {
+            return fails("iommu", "the firmware has an IOMMU (AMD-Vi), and the kernel does not use it",
+                    switchOn("CONFIG_AMD_IOMMU", ""));
         }
         return fails("iommu", "no IOMMU is switched on",
                 "Switch it on in the firmware (VT-d, AMD-Vi or SMMU); a virtual machine needs one from its host");
+    }
+
+    /** The kernel uses what it finds, when it was built for it and told so, or not told otherwise. */
+    private String switchOn(String buildOption, String option) {
+        List<String> missing = build.missing(buildOption);
+        if (!missing.isEmpty()) {
+            return KernelBuild.another(missing);
+        }
+        List<String> off = switchedOff();
+        List<String> added = Stream.of(option).filter(name -> !name.isEmpty() && !commandLine.contains(name)).toList();
+        return off.isEmpty() && added.isEmpty()
+                ? "The kernel's log says why: sudo dmesg | grep -iE 'iommu|dmar|amd-vi'"
+                : BootLoader.change(kernel, added, off);
     }
 
     private String names(String folder) {
@@ -221,45 +283,41 @@ public final class HostCheck {
 
     private Finding modules() {
         if (!exists("/sys/bus/pci/drivers/vfio-pci")) {
-            return fails("modules", "the driver vfio-pci is not loaded", "sudo modprobe vfio-pci");
+            return fails("modules", "the driver vfio-pci is not loaded",
+                    build.load("vfio-pci", "CONFIG_VFIO", "CONFIG_VFIO_PCI"));
         }
         return ok("modules", "the driver vfio-pci is loaded");
     }
 
-    private List<Finding> nodes() {
-        int container = kernel.access(VfioContainer.PATH);
-        int iommufd = kernel.access(Iommufd.PATH);
-        boolean none = container < 0 && iommufd < 0;
-        List<String> missing = missingBuildOptions("CONFIG_IOMMUFD", "CONFIG_VFIO_DEVICE_CDEV");
-        return List.of(
-                node("container", "group", VfioContainer.PATH, container, none,
-                        whenMissing(VfioContainer.PATH, "vfio", "sudo modprobe vfio_iommu_type1")),
-                node("iommufd", "cdev", Iommufd.PATH, iommufd, none,
-                        whenMissing(Iommufd.PATH, "iommu", missing.isEmpty()
-                                ? "sudo modprobe iommufd"
-                                : "Boot a kernel with " + String.join(" and ", missing) + " (Linux 6.6 or later)")));
+    private Finding container() {
+        return node("container", "group", VfioContainer.PATH, Iommufd.PATH,
+                build.load("vfio_iommu_type1", "CONFIG_VFIO", "CONFIG_VFIO_IOMMU_TYPE1"));
     }
 
-    /** The kernel makes the node of a device that it has, so one that is missing was kept from a container. */
-    private String whenMissing(String path, String device, String withoutTheDevice) {
-        return exists("/sys/class/misc/" + device) ? "Start the container with --device " + path : withoutTheDevice;
+    private Finding iommufd() {
+        return node("iommufd", "cdev", Iommufd.PATH, VfioContainer.PATH, loadIommufd());
+    }
+
+    private String loadIommufd() {
+        List<String> missing = build.missing("CONFIG_IOMMUFD", "CONFIG_VFIO_DEVICE_CDEV");
+        return missing.isEmpty()
+                ? build.load("iommufd", "CONFIG_IOMMUFD")
+                : "Boot a kernel with " + String.join(" and ", missing) + " (Linux 6.6 or later)";
     }
 
     /** One of the two interfaces is enough. */
-    private static Finding node(String id, String kind, String path, int result, boolean none, String whenMissing) {
+    private Finding node(String id, String kind, String path, String otherPath, String withoutDriver) {
+        int result = kernel.access(path);
         if (result == 0) {
             return ok(id, path + " can be used, for the " + kind + " interface");
         }
         Errno errno = Errno.of(-result);
         String reason = errno == Errno.ENOENT
                 ? "there is no " + path + ", which the " + kind + " interface needs"
-                : "no permission for " + path + " (" + errno + "), which the " + kind + " interface needs";
-        String remedy = switch (errno) {
-            case ENOENT -> whenMissing;
-            case EPERM -> "Start the container with --device " + path;
-            default -> "sudo chown \"$USER\" " + path;
-        };
-        return none ? fails(id, reason, remedy) : warning(id, reason, remedy);
+                : "no permission for " + path + " (" + errno + "), which the " + kind + " interface needs"
+                        + nodes.whose(path);
+        String remedy = nodes.of(path, errno, withoutDriver);
+        return kernel.access(otherPath) < 0 ? fails(id, reason, remedy) : warning(id, reason, remedy);
     }
 
     private List<Finding> devices() {
@@ -273,8 +331,11 @@ public final class HostCheck {
                         all.stream().anyMatch(bound)
                                 ? "no PCI device can be attached"
                                 : "no PCI device is bound to vfio-pci",
-                        all.stream().filter(bound.negate()).filter(candidate -> candidate.iommuGroup().isPresent())
-                                .findAny().map(_ -> "kvm-vfio list, then sudo kvm-vfio bind ADDRESS").orElse("")));
+                        // What keeps a bound one is told below.
+                        all.stream().noneMatch(bound)
+                                && all.stream().anyMatch(candidate -> candidate.iommuGroup().isPresent())
+                                        ? onHost("kvm-vfio list, then sudo kvm-vfio bind ADDRESS")
+                                        : ""));
         all.stream().filter(bound.and(Predicate.not(Candidate::isAttachable))).map(HostCheck::blocked)
                 .forEach(findings::add);
         return findings;
@@ -296,11 +357,23 @@ public final class HostCheck {
                     : "RLIMIT_MEMLOCK is " + mebibytes(limit) + ", enough for " + mebibytes(memory)
                             + " of guest memory");
         }
-        return fails("memlock",
-                "RLIMIT_MEMLOCK is " + mebibytes(limit) + ", and " + mebibytes(memory)
-                        + " of guest memory would be pinned for a device",
-                "sudo prlimit --pid $$ --memlock=" + memory + ":" + memory + "  # a container: --ulimit memlock="
-                        + memory);
+        return fails("memlock", "RLIMIT_MEMLOCK is " + mebibytes(limit) + ", and " + mebibytes(memory)
+                + " of guest memory would be pinned for a device", raiseMemlock());
+    }
+
+    private String raiseMemlock() {
+        if (surroundings.isPod()) {
+            return "Add the capability IPC_LOCK in the container's securityContext";
+        }
+        return surroundings.editService().map(edit -> "Set LimitMEMLOCK=" + memory + ": " + edit)
+                .orElse(surroundings.isContainer()
+                        ? "Start the container with --ulimit memlock=" + memory
+                        : "sudo prlimit --pid $$ --memlock=" + memory + ":" + memory
+                                + "  # a container: --ulimit memlock=" + memory);
+    }
+
+    private String onHost(String command) {
+        return surroundings.isContainer() ? "On the host: " + command : command;
     }
 
     private static String mebibytes(long bytes) {
@@ -345,6 +418,7 @@ public final class HostCheck {
         return warning("huge-pages",
                 (free.isEmpty() ? "none are free" : "only " + String.join(", ", free) + " are free")
                         + ": guest memory of ordinary pages takes longer to pin and more of the IOMMU's tables",
-                "echo " + Math.ceilDiv(memory, bytes) + " | sudo tee " + HUGE_PAGES + "/" + smallest + "/nr_hugepages");
+                onHost("echo " + Math.ceilDiv(memory, bytes) + " | sudo tee " + HUGE_PAGES + "/" + smallest
+                        + "/nr_hugepages"));
     }
 }

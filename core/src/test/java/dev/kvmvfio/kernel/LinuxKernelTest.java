@@ -212,6 +212,17 @@ class LinuxKernelTest {
     }
 
     @Test
+    void aPathTellsWhoseItIs() throws IOException {
+        MemorySegment status = statx.allocate(arena);
+        Path link = Files.createSymbolicLink(folder.resolve("null"), Path.of("/dev/null"));
+        assertThat(LINUX.stat(link.toString(), status)).isZero();
+        assertThat(List.of(statx.stx_uid(status), statx.stx_gid(status), (int) statx.stx_mode(status)))
+                .containsExactly(0, 0, system_h.S_IFCHR() | 0666);
+        assertThat(List.of(statx.stx_rdev_major(status), statx.stx_rdev_minor(status))).containsExactly(1, 3);
+        assertThat(errno(LINUX.stat("/dev/null/x", status))).isEqualTo(Errno.ENOTDIR);
+    }
+
+    @Test
     void aThreadIsInterruptedByASignalOfTheProgram() throws Exception {
         CompletableFuture<Integer> waiting = new CompletableFuture<>();
         CompletableFuture<Integer> ended = new CompletableFuture<>();

@@ -122,6 +122,11 @@ abstract class Command {
         return description;
     }
 
+    /** What can stand for the parameter, when that is a few words. */
+    List<String> choices() {
+        return parameter.contains("|") ? List.of(parameter.split("\\|")) : List.of();
+    }
+
     final String parameter() {
         return parameter;
     }

@@ -117,8 +117,8 @@ final class CompletionCommand extends Command {
     }
 
     private static String branch(Command command) {
-        String words = options(command).map(option -> "--" + option.getLongOpt()).collect(Collectors.joining(" "))
-                + (command.parameter().contains("|") ? " " + command.parameter().replace('|', ' ') : "");
+        String words = Stream.concat(options(command).map(option -> "--" + option.getLongOpt()),
+                command.choices().stream()).collect(Collectors.joining(" "));
         return String.format(Locale.ROOT, "        %s) printf '%%s\\n' %s%s ;;%n", command.name(), words,
                 command.parameter().contains(DEVICE) ? "; _kvm_vfio_devices \"$3\"" : "");
     }
@@ -135,8 +135,8 @@ final class CompletionCommand extends Command {
                     .append(" -d ").append(quoted(option.getDescription())).append('\n'));
             if (command.parameter().contains(DEVICE)) {
                 script.append(after).append(" -a '(__kvm_vfio_devices)'\n");
-            } else if (command.parameter().contains("|")) {
-                script.append(after).append(" -a '").append(command.parameter().replace('|', ' ')).append("'\n");
+            } else if (!command.choices().isEmpty()) {
+                script.append(after).append(" -a '").append(String.join(" ", command.choices())).append("'\n");
             }
         }
         return script.toString();

@@ -19,8 +19,10 @@ final class DoctorCommand extends Command {
             "How much guest memory a device shall reach, such as 512M or 2G (default: " + USUAL_MEMORY_MIB + "M).");
 
     DoctorCommand() {
-        super("doctor", "", "Checks every precondition of passthrough on this host, and names the command that mends "
-                + "what is missing. It changes nothing, and exits with 1 when something fails.", """
+        super("doctor", "[CHECK…]", "Checks every precondition of passthrough on this host, or the CHECKs alone, and "
+                + "names the command that mends what is missing. It changes nothing, and exits with 1 when something "
+                + "fails: doctor kvm exits with 0 where KVM works. The checks are "
+                + String.join(", ", HostCheck.names()) + ".", """
                         {level, findings: [{id, level, reason, remedy}]}; level is ok, warning or fails, and at the \
                         beginning the worst of them; no remedy is null""", MEMORY);
     }
@@ -43,13 +45,29 @@ final class DoctorCommand extends Command {
     }
 
     @Override
+    List<String> choices() {
+        return HostCheck.names();
+    }
+
+    @Override
     int run(Invocation invocation) throws ParseException {
         long memory = invocation.memory(MEMORY, USUAL_MEMORY_MIB);
-        List<Finding> findings = invocation.onHost(kernel -> HostCheck.run(kernel, memory));
+        List<String> checks = checks(invocation.parameters());
+        List<Finding> findings = invocation.onHost(kernel -> HostCheck.run(kernel, memory, checks));
         Level worst = findings.stream().map(Finding::level).max(Comparator.naturalOrder()).orElseThrow();
         invocation.report(new Document(name(worst), findings.stream().map(Entry::new).toList()),
                 () -> findings.forEach(finding -> print(invocation, finding)));
         return worst == Level.FAILS ? KvmVfioCommand.REFUSED : 0;
+    }
+
+    private static List<String> checks(List<String> named) throws ParseException {
+        List<String> all = HostCheck.names();
+        for (String name : named) {
+            if (!all.contains(name)) {
+                throw new ParseException("there is no check " + name + Suggestion.of(name, all));
+            }
+        }
+        return named.isEmpty() ? all : named;
     }
 
     private static void print(Invocation invocation, Finding finding) {

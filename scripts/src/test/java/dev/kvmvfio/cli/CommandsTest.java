@@ -63,6 +63,13 @@ class CommandsTest extends CommandLineTest {
     }
 
     @Test
+    void doctorChecksWhatIsNamed() throws IOException {
+        assertThat(run("doctor --mock memlock kvm")).isZero();
+        assertThat(out.toString().lines()).hasSize(2).first().asString().startsWith("OK       kvm ");
+        assertThat(json("doctor --mock --json kvm").getAsJsonArray("findings")).hasSize(1);
+    }
+
+    @Test
     void bindAndUnbindTellTheDriverBefore() throws IOException {
         assertThat(run("bind --mock 0000:6c:00.1")).isZero();
         assertThat(out.toString()).isEqualTo("0000:6c:00.1: vfio-pci, before nvme\n");
@@ -90,7 +97,8 @@ class CommandsTest extends CommandLineTest {
         "lst,there is no command lst; did you mean list?", "list --moc,did you mean --mock?",
         "list --moc,kvm-vfio list --help tells more", "doctor --mock --memory 99999999999,at most 64 TiB",
         "unbind --mock --force 0000:6a:01.0,--force", "doctor --mock --memory 0,at least 1 MiB",
-        "doctor --mock --memory much,much", "doctor --mock 0000:6a:01.0,takes no further word: 0000:6a:01.0",
+        "doctor --mock --memory much,much", "completion bash zsh,takes no further word: zsh",
+        "doctor --mock kvn,there is no check kvn; did you mean kvm?",
         "completion tcsh,tcsh", "completion,bash|zsh|fish is missing"})
     void wrongUsageIsTold(String line, String message) throws IOException {
         assertThat(run(line)).isEqualTo(2);

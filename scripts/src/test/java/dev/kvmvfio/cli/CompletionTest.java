@@ -35,7 +35,7 @@ class CompletionTest extends CommandLineTest {
     @ParameterizedTest
     @CsvSource({"kvm-vfio b,bind", "kvm-vfio list --j,--json", "kvm-vfio attach --interface c,cdev",
         "kvm-vfio --v,--version", "kvm-vfio list --class net,network", "kvm-vfio help unb,unbind",
-        "kvm-vfio completion f,fish", "kvm-vfio attach --mock 0000:6d,6d:00.0"})
+        "kvm-vfio completion f,fish", "kvm-vfio doctor memory kv,kvm", "kvm-vfio attach --mock 0000:6d,6d:00.0"})
     void bash(String line, String word) throws Exception {
         String words = line.replace(" ", "' '").replace(":", "' ':' '");
         String complete = "source " + script("bash") + "; COMP_WORDS=('" + words

@@ -8,6 +8,7 @@ import dev.kvmvfio.mock.internal.pci.Iommu;
 import dev.kvmvfio.mock.internal.pci.PciBus;
 import dev.kvmvfio.mock.internal.pci.PciFiles;
 import dev.kvmvfio.mock.internal.system.FileSource;
+import dev.kvmvfio.mock.internal.system.FileStatus;
 import dev.kvmvfio.mock.internal.system.FileTree;
 import dev.kvmvfio.mock.internal.system.HostFiles;
 import dev.kvmvfio.mock.internal.system.HugePagePool;
@@ -44,15 +45,18 @@ public final class MockHost {
     private static final int MOST_BITS = 57;
     private static final int USUAL_BITS = 39;
     private static final long ROOT_MEMLOCK = 8 << 20;
+    private static final int FIRST_USER = 1000;
 
     private final KernelProfile profile;
     private final Map<String, MockDevice> devices = new LinkedHashMap<>();
     private final List<Iommu.Range> reserved = new ArrayList<>(List.of(Iommu.INTERRUPT_WINDOW));
     private final Set<LinuxCapability> missing = EnumSet.noneOf(LinuxCapability.class);
+    private final Map<String, FileStatus> owners = new LinkedHashMap<>();
     private final Map<String, Errno> permissions = new LinkedHashMap<>();
     private final Set<String> missingNodes = new LinkedHashSet<>();
     private final Map<HugePages, Integer> hugePages = new EnumMap<>(HugePages.class);
-    private final Map<String, String> files = new LinkedHashMap<>();
+    private final Map<String, FileTree.Text> files = new LinkedHashMap<>();
+    private int user;
     private boolean hasIommu = true;
     private int addressBits = USUAL_BITS;
     private boolean isolatesInterrupts = true;
@@ -185,12 +189,28 @@ public final class MockHost {
     }
 
     /**
-     * The program has no special rights, as that of an ordinary user.
+     * The program has no special rights, as that of an ordinary user: user 1000, in the group 1000 alone.
      *
      * @return this
      */
     public MockHost asUser() {
+        user = FIRST_USER;
         missing.addAll(EnumSet.allOf(LinuxCapability.class));
+        return this;
+    }
+
+    /**
+     * Says whose a node of {@code /dev} is, and who may use it. It keeps an ordinary user out when it says so; without
+     * it, {@code stat} tells root and what the kernel's driver asks for, and nobody is kept out.
+     *
+     * @param path of the node, without links on the way
+     * @param owner the number of its user
+     * @param group the number of its group
+     * @param permissions such as {@code 0660}
+     * @return this
+     */
+    public MockHost owner(String path, int owner, int group, int permissions) {
+        owners.put(path, new FileStatus(owner, group, permissions));
         return this;
     }
 
@@ -226,10 +246,26 @@ public final class MockHost {
      * @return this
      */
     public MockHost file(String path, String text) {
+        return file(path, FileTree.text(text));
+    }
+
+    /**
+     * Adds a file of bytes that can be read, such as {@code /proc/config.gz}.
+     *
+     * @param path an absolute path
+     * @param content what is in it
+     * @return this
+     */
+    public MockHost file(String path, byte[] content) {
+        byte[] copy = content.clone();
+        return file(path, new FileTree.Text(() -> copy, null));
+    }
+
+    private MockHost file(String path, FileTree.Text content) {
         if (!path.startsWith("/") || path.endsWith("/")) {
             throw new IllegalArgumentException("\"" + path + "\" is no absolute path of a file");
         }
-        files.put(path, text);
+        files.put(path, content);
         return this;
     }
 
@@ -243,7 +279,7 @@ public final class MockHost {
         checkDrivers();
         checkNames();
         checkBuses();
-        Machine machine = new Machine(profile, new UserProcess(missing, memlock), new HugePagePool(hugePages));
+        Machine machine = new Machine(profile, new UserProcess(user, missing, memlock), new HugePagePool(hugePages));
         Iommu iommu = new Iommu(hasIommu, (1L << addressBits) - 1, List.copyOf(reserved), isolatesInterrupts,
                 unsafeInterrupts);
         PciBus bus = new PciBus(machine, iommu, devices.values().stream().map(MockDevice::describe).toList());
@@ -253,7 +289,18 @@ public final class MockHost {
         bindDrivers(bus);
         List<FileSource> sources = List.of(new ProcFiles(machine), new PciFiles(bus, iommu), new KvmFiles(machine),
                 new IommufdFiles(machine, iommu), new VfioFiles(machine, iommu, vfio), this::addFiles);
-        return new MockKernel(machine, bus, new HostFiles(sources, permissions, missingNodes));
+        return new MockKernel(machine, bus, new HostFiles(sources, owners, refusals(), missingNodes));
+    }
+
+    /** Root is kept from no file. */
+    private Map<String, Errno> refusals() {
+        Map<String, Errno> refusals = new HashMap<>(permissions);
+        owners.forEach((path, status) -> {
+            if (user != 0 && !status.permits(user)) {
+                refusals.putIfAbsent(path, Errno.EACCES);
+            }
+        });
+        return refusals;
     }
 
     private void bindDrivers(PciBus bus) {
@@ -264,7 +311,7 @@ public final class MockHost {
     }
 
     private void addFiles(FileTree tree) {
-        files.forEach((path, text) -> tree.add(path, FileTree.text(text)));
+        files.forEach((path, content) -> tree.add(path, content));
     }
 
     private void checkDrivers() {

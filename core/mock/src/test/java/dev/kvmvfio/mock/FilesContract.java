@@ -4,6 +4,7 @@ import static dev.kvmvfio.mock.Calls.errno;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvmvfio.bindings.kvm.kvm_h;
+import dev.kvmvfio.bindings.system.statx;
 import dev.kvmvfio.bindings.system.system_h;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.Kernel;
@@ -70,6 +71,16 @@ abstract class FilesContract {
     }
 
     @Test
+    void whoseAFileIs() {
+        MemorySegment status = calls.bytes(statx.sizeof());
+        assertThat(kernel.stat("/proc/sys/kernel/osrelease", status)).isZero();
+        assertThat(Integer.toOctalString(statx.stx_mode(status) & 0xffff)).isEqualTo("100444");
+        assertThat(List.of(statx.stx_uid(status), statx.stx_gid(status))).containsExactly(0, 0);
+        assertThat(kernel.stat("/sys/module", status)).isZero();
+        assertThat(Integer.toOctalString(statx.stx_mode(status) & 0xffff)).isEqualTo("40755");
+    }
+
+    @Test
     void pathsThatLeadNowhere() {
         assertThat(errno(kernel.open("/dev/no-such-node", system_h.O_RDWR()))).isEqualTo(Errno.ENOENT);
         assertThat(errno(kernel.open("/proc/self/status/x", system_h.O_RDONLY()))).isEqualTo(Errno.ENOTDIR);
@@ -83,6 +94,7 @@ abstract class FilesContract {
         assertThat(errno(kernel.readFile("/proc/self/status/x", new ByteArrayOutputStream())))
                 .isEqualTo(Errno.ENOTDIR);
         assertThat(errno(kernel.readFile("/dev", new ByteArrayOutputStream()))).isEqualTo(Errno.EISDIR);
+        assertThat(errno(kernel.stat("/dev/no-such-node", calls.bytes(statx.sizeof())))).isEqualTo(Errno.ENOENT);
         assertThat(errno(kernel.access("/dev/no-such-node"))).isEqualTo(Errno.ENOENT);
         assertThat(errno(kernel.access("/proc/self/status/x"))).isEqualTo(Errno.ENOTDIR);
     }

@@ -4,11 +4,13 @@ import static dev.kvmvfio.mock.Calls.errno;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.kvmvfio.bindings.system.statx;
 import dev.kvmvfio.bindings.system.system_h;
 import dev.kvmvfio.bindings.vfio.vfio_h;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.mock.model.KernelProfile;
 import dev.kvmvfio.mock.model.NotModelledException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -24,6 +26,24 @@ class HostTest {
     private static void refused(String words, Consumer<MockDevice> description) {
         assertThatThrownBy(() -> MockKernel.host(KernelProfile.V6_12).device(DEVICE, description))
                 .isInstanceOf(IllegalArgumentException.class).hasMessageContaining(words);
+    }
+
+    @Test
+    void aNodesOwnerKeepsOthersOut() {
+        try (Arena arena = Arena.ofConfined();
+                MockKernel root = MockKernel.host(KernelProfile.V6_12).owner("/dev/kvm", 0, 104, 0660).start();
+                MockKernel user = MockKernel.host(KernelProfile.V6_12).asUser().owner("/dev/kvm", 0, 104, 0660).start();
+                MockKernel member = MockKernel.host(KernelProfile.V6_12).asUser().owner("/dev/kvm", 0, 1000, 0660)
+                        .start()) {
+            assertThat(root.access("/dev/kvm")).isZero();
+            assertThat(member.access("/dev/kvm")).isZero();
+            assertThat(user.access("/dev/kvm")).isEqualTo(-Errno.EACCES.number());
+            assertThat(user.open("/dev/kvm", 2)).isEqualTo(-Errno.EACCES.number());
+            MemorySegment status = statx.allocate(arena);
+            assertThat(user.stat("/dev/kvm", status)).isZero();
+            assertThat(List.of(statx.stx_uid(status), statx.stx_gid(status), (int) statx.stx_mode(status)))
+                    .containsExactly(0, 104, 020660);
+        }
     }
 
     @Test

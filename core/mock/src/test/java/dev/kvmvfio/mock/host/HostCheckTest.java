@@ -26,6 +26,10 @@ class HostCheckTest {
                 .hugePages(HugePages.SIZE_2M, 32);
     }
 
+    private static MockHost withoutKvm() {
+        return host().withoutNode("/dev/kvm").withoutNode("/sys/module/kvm");
+    }
+
     private static List<Finding> run(MockHost host) {
         try (MockKernel kernel = host.start()) {
             return HostCheck.run(kernel, MEMORY);
@@ -78,7 +82,10 @@ class HostCheckTest {
     @ParameterizedTest
     @CsvSource({"ENOENT,modprobe kvm_intel", "EACCES,usermod -aG kvm", "EPERM,--device /dev/kvm", "EIO,modprobe"})
     void kvm(Errno errno, String remedy) {
-        MockHost host = errno == Errno.ENOENT ? host().withoutNode("/dev/kvm") : host().permission("/dev/kvm", errno);
+        MockHost host = errno == Errno.ENOENT
+                ? withoutKvm()
+                : host().asUser().memlock(MEMORY).permission("/dev/kvm", errno).owner("/dev/kvm", 0, 36, 0660)
+                        .file("/etc/group", "root:x:0:\nkvm:x:36:\n").withoutNode("/sys/module/kvm");
         assertThat(only(host)).satisfies(finding -> {
             assertThat(finding.id()).isEqualTo("kvm");
             assertThat(finding.level()).isEqualTo(Level.FAILS);
@@ -95,9 +102,10 @@ class HostCheckTest {
 
     @Test
     void kernelOptions() {
-        assertThat(only(host().file("/proc/cmdline", "quiet intremap=off").file("/etc/default/grub", "")))
+        assertThat(only(host().file("/proc/cmdline", "quiet intremap=off").file("/usr/sbin/update-grub", "")
+                .file("/etc/default/grub", "GRUB_CMDLINE_LINUX=\"quiet intremap=off\"")))
                 .isEqualTo(new Finding("kernel-options", Level.FAILS, "the kernel's command line has intremap=off",
-                        "sudo sed -i 's/intremap=off[^ \"]*//' /etc/default/grub && sudo update-grub && sudo reboot"));
+                        "sudo sed -i 's/ *\\<intremap=off\\>//' /etc/default/grub && sudo update-grub && sudo reboot"));
         assertThat(only(host().file("/proc/cmdline", "iommu=off").file("/usr/sbin/grubby", "")).remedy())
                 .isEqualTo("sudo grubby --update-kernel=ALL --remove-args=\"iommu=off\" && sudo reboot");
         assertThat(only(host().file("/proc/cmdline", "pcie_acs_override=downstream")).level())
@@ -115,8 +123,9 @@ class HostCheckTest {
             assertThat(finding.level()).isEqualTo(Level.FAILS);
             assertThat(finding.remedy()).contains("firmware");
         });
-        assertThat(finding("iommu", none.file("/sys/firmware/acpi/tables/DMAR", "").file("/etc/default/grub", ""))
-                .remedy()).isEqualTo("sudo sed -i 's/^GRUB_CMDLINE_LINUX=\"/&intel_iommu=on /' /etc/default/grub && "
+        assertThat(finding("iommu", none.file("/sys/firmware/acpi/tables/DMAR", "").file("/etc/default/grub",
+                "GRUB_CMDLINE_LINUX=\"\"").file("/usr/sbin/update-grub", "")).remedy())
+                .isEqualTo("sudo sed -i 's/^GRUB_CMDLINE_LINUX=\"/&intel_iommu=on /' /etc/default/grub && "
                         + "sudo update-grub && sudo reboot");
         assertThat(finding("iommu", none.file("/sys/module/vfio/parameters/enable_unsafe_noiommu_mode", "Y")).reason())
                 .contains("unsafe");
@@ -145,7 +154,7 @@ class HostCheckTest {
         assertThat(only(host().withoutNode("/dev/iommu").file("/boot/config-6.12.0",
                 "CONFIG_KVM=m\nCONFIG_IOMMU_API=y\nCONFIG_VFIO=m\nCONFIG_VFIO_PCI=m\n")).remedy())
                 .isEqualTo("Boot a kernel with CONFIG_IOMMUFD and CONFIG_VFIO_DEVICE_CDEV (Linux 6.6 or later)");
-        assertThat(only(host().permission("/dev/vfio/vfio", Errno.EACCES)).remedy())
+        assertThat(only(host().asUser().memlock(MEMORY).owner("/dev/vfio/vfio", 0, 0, 0600)).remedy())
                 .isEqualTo("sudo chown \"$USER\" /dev/vfio/vfio");
         MockHost none = host().withoutNode("/dev/iommu").withoutNode("/dev/vfio/vfio");
         assertThat(finding("container", none).level()).isEqualTo(Level.FAILS);

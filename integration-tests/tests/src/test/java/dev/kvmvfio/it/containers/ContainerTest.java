@@ -150,6 +150,20 @@ class ContainerTest {
                 .contains("A container needs --device /dev/iommu");
     }
 
+    /** As a user whom the image knows nothing of, with no shell to look around. */
+    @Test
+    void theDoctorOfAnImageWithoutAShell() throws IOException {
+        user = ORDINARY_USER;
+        assertThat(inContainer("doctor")).startsWith("done: FAILS kvm: there is no /dev/kvm")
+                .contains("Start the container with --device /dev/kvm");
+        device("rwm");
+        assertThat(inContainer("doctor")).startsWith("done: FAILS kvm: no permission for /dev/kvm; it is root:")
+                .contains("Start the container with --group-add " + groupOfTheNode());
+        group(groupOfTheNode());
+        assertThat(run(container -> container.withCommand("doctor", "kvm")))
+                .contains("OK       kvm                  /dev/kvm can be opened, API version 12");
+    }
+
     @Test
     void anOrdinaryUserWithoutTheGroup() {
         user = ORDINARY_USER;

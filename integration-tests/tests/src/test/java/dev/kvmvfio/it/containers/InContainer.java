@@ -12,8 +12,10 @@ import dev.kvmvfio.mock.MockKernel;
 import dev.kvmvfio.mock.model.KernelProfile;
 import dev.kvmvfio.passthrough.AttachedDevice;
 import dev.kvmvfio.passthrough.GuestMemory;
+import dev.kvmvfio.passthrough.HostCheck;
 import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.vfio.KvmVfioDevice;
+import java.util.List;
 
 /** What runs in the containers: it prints one line that begins with "done" or with "refused". */
 public final class InContainer {
@@ -25,7 +27,7 @@ public final class InContainer {
     /**
      * Does what the argument says.
      *
-     * @param arguments {@code kvm}, {@code iommufd} or {@code memlock}
+     * @param arguments {@code kvm}, {@code iommufd}, {@code memlock} or {@code doctor}
      */
     public static void main(String[] arguments) {
         try {
@@ -33,6 +35,7 @@ public final class InContainer {
                 case "kvm" -> createVm();
                 case "iommufd" -> openIommufd();
                 case "memlock" -> pin();
+                case "doctor" -> HostCheck.run(Kernel.linux(), MEMORY, List.of("kvm")).getFirst().toString();
                 default -> throw new IllegalArgumentException(arguments[0]);
             });
         } catch (KvmVfioException refused) {

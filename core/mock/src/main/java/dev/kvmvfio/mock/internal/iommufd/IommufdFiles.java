@@ -20,7 +20,7 @@ public final class IommufdFiles implements FileSource {
     @Override
     public void addTo(FileTree files) {
         if (machine.profile().hasCdev()) {
-            files.add("/dev/iommu", FileTree.DeviceNode.misc(MINOR, () -> new IommufdFile(machine, iommu)));
+            files.add("/dev/iommu", FileTree.DeviceNode.misc(MINOR, 0660, () -> new IommufdFile(machine, iommu)));
             files.add("/sys/module/iommufd/parameters/allow_unsafe_interrupts",
                     FileTree.text(iommu.unsafeInterrupts() ? "Y" : "N"));
         }

@@ -16,7 +16,7 @@ public final class KvmFiles implements FileSource {
 
     @Override
     public void addTo(FileTree files) {
-        files.add("/dev/kvm", FileTree.DeviceNode.misc(MINOR, () -> new KvmSystemFile(machine)));
+        files.add("/dev/kvm", FileTree.DeviceNode.misc(MINOR, 0600, () -> new KvmSystemFile(machine)));
         files.addFolder("/sys/module/kvm");
     }
 }

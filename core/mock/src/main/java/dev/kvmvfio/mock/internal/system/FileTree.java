@@ -36,13 +36,22 @@ public final class FileTree {
     public record Text(Supplier<byte[]> content, Consumer<String> store) implements Node {
     }
 
-    /** A character device; {@code opener} is what its driver does in {@code open}. */
-    public record DeviceNode(int major, int minor, Supplier<OpenFile> opener) implements Node {
+    /**
+     * A character device; {@code permissions} are those that its driver asks for, and {@code opener} is what it does in
+     * {@code open}.
+     */
+    public record DeviceNode(int major, int minor, int permissions, Supplier<OpenFile> opener) implements Node {
         private static final int MISC_MAJOR = 10;
+        private static final int OWNER_ONLY = 0600;
+
+        /** One that only its owner may use. */
+        public DeviceNode(int major, int minor, Supplier<OpenFile> opener) {
+            this(major, minor, OWNER_ONLY, opener);
+        }
 
         /** One of those that have no major number of their own. */
-        public static DeviceNode misc(int minor, Supplier<OpenFile> opener) {
-            return new DeviceNode(MISC_MAJOR, minor, opener);
+        public static DeviceNode misc(int minor, int permissions, Supplier<OpenFile> opener) {
+            return new DeviceNode(MISC_MAJOR, minor, permissions, opener);
         }
     }
 

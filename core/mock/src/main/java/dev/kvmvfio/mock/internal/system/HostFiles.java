@@ -8,12 +8,14 @@ import dev.kvmvfio.kernel.Errno;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Stream;
 
 /** The files of the host as a program sees them, and what it may do with them. */
 public final class HostFiles {
     private static final int ACCESS_MODE = system_h.O_WRONLY() | system_h.O_RDWR();
 
     private final List<FileSource> sources;
+    private final Map<String, FileStatus> owners;
     private final Map<String, Errno> permissions;
     private final Set<String> missing;
     private FileTree tree;
@@ -22,16 +24,20 @@ public final class HostFiles {
      * Collects the files.
      *
      * @param sources who shows files; of two at one path the later one counts
+     * @param owners whose nodes are of another user or group than root, or have other permissions than usual
      * @param permissions how opening some fails, by their paths
      * @param missing the paths of those that this host has not
      */
-    public HostFiles(List<FileSource> sources, Map<String, Errno> permissions, Set<String> missing) {
+    public HostFiles(List<FileSource> sources, Map<String, FileStatus> owners, Map<String, Errno> permissions,
+            Set<String> missing) {
         this.sources = sources;
+        this.owners = owners;
         this.permissions = permissions;
         this.missing = missing;
         missing.forEach(path -> require(path, complete()));
         refresh();
-        permissions.keySet().forEach(path -> require(path, tree));
+        Stream.of(owners, permissions).flatMap(named -> named.keySet().stream())
+                .forEach(path -> require(path, tree));
     }
 
     private static void require(String path, FileTree files) {
@@ -63,6 +69,18 @@ public final class HostFiles {
             throw Refusal.of(refusal);
         }
         return found;
+    }
+
+    FileStatus status(String path) {
+        FileTree.Found found = tree.find(path, true);
+        FileStatus owner = owners.get(found.path());
+        return switch (found.node()) {
+            case FileTree.DeviceNode node when owner != null -> owner.of(node);
+            case FileTree.DeviceNode node -> FileStatus.ofRoot(node.permissions()).of(node);
+            case FileTree.Text text -> FileStatus.ofRoot(text.store() == null ? 0444 : 0644);
+            case FileTree.Folder _ -> FileStatus.ofRootsFolder();
+            case FileTree.Link _ -> throw new AssertionError("links are followed");
+        };
     }
 
     int access(String path) {

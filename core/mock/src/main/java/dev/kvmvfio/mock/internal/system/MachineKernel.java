@@ -282,6 +282,13 @@ public final class MachineKernel implements Kernel {
     }
 
     @Override
+    public int stat(String path, MemorySegment status) {
+        requireNative(status);
+        hostFiles.status(path).writeTo(status);
+        return 0;
+    }
+
+    @Override
     public int access(String path) {
         return hostFiles.access(path);
     }

@@ -13,6 +13,8 @@ public final class ProcFiles implements FileSource {
     @Override
     public void addTo(FileTree files) {
         files.add("/proc/self/status", FileTree.text(() -> machine.process().status().stripTrailing()));
+        // The shell that every host has, and not every image.
+        files.add("/bin/sh", FileTree.text(""));
         files.add("/proc/self/limits", FileTree.text(() -> machine.process().limits().stripTrailing()));
         files.add("/proc/cpuinfo",
                 FileTree.text("processor\t: 0\nvendor_id\t: GenuineIntel\nflags\t\t: fpu vme vmx ssse3"));

@@ -12,6 +12,7 @@ public final class UserProcess {
     private static final int ID = 4242;
     private static final long ALL_CAPABILITIES = 0x1ff_ffff_ffffL;
 
+    private final int user;
     private final Set<LinuxCapability> missing;
     private final long memlock;
     private final FileTable files = new FileTable(OPEN_FILES);
@@ -19,7 +20,8 @@ public final class UserProcess {
     private long lockedPages;
     private long pinnedPages;
 
-    public UserProcess(Set<LinuxCapability> missing, long memlock) {
+    public UserProcess(int user, Set<LinuxCapability> missing, long memlock) {
+        this.user = user;
         this.missing = missing.isEmpty() ? EnumSet.noneOf(LinuxCapability.class) : EnumSet.copyOf(missing);
         this.memlock = memlock;
     }
@@ -82,7 +84,9 @@ public final class UserProcess {
                 State:\tR (running)
                 Tgid:\t%1$d
                 Pid:\t%1$d
-                Uid:\t0\t0\t0\t0
+                Uid:\t%5$d\t%5$d\t%5$d\t%5$d
+                Gid:\t%5$d\t%5$d\t%5$d\t%5$d
+                Groups:\t%5$d
                 VmLck:\t%2$8d kB
                 VmPin:\t%3$8d kB
                 CapInh:\t0000000000000000
@@ -91,7 +95,8 @@ public final class UserProcess {
                 CapBnd:\t%4$016x
                 CapAmb:\t0000000000000000
                 """;
-        return String.format(format, ID, kilobytes(lockedPages), kilobytes(pinnedPages), capabilities());
+        return String.format(format, ID, kilobytes(lockedPages), kilobytes(pinnedPages), capabilities(),
+                user);
     }
 
     String limits() {

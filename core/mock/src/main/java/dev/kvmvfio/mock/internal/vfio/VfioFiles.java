@@ -29,7 +29,7 @@ public final class VfioFiles implements FileSource {
                 FileTree.text(iommu.unsafeInterrupts() ? "Y" : "N"));
         files.add("/sys/module/vfio_iommu_type1/parameters/dma_entry_limit", FileTree.text("65535"));
         files.add("/dev/vfio/vfio",
-                FileTree.DeviceNode.misc(CONTAINER_MINOR, () -> new ContainerFile(machine, iommu)));
+                FileTree.DeviceNode.misc(CONTAINER_MINOR, 0666, () -> new ContainerFile(machine, iommu)));
         int minor = 0;
         for (VfioPciGroup group : driver.groups()) {
             files.add(group.path(), new FileTree.DeviceNode(GROUP_MAJOR, minor++, group::open));
