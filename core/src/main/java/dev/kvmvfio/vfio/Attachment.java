@@ -5,7 +5,11 @@ import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.iommufd.Ioas;
 import dev.kvmvfio.kernel.Handle;
 
-/** A device's use of an address space. Closing it detaches the device ({@code VFIO_DEVICE_DETACH_IOMMUFD_PT}). */
+/**
+ * A device's use of an address space. Closing it closes what uses the device, such as its mapped BARs and its interrupts,
+ * and detaches it ({@code VFIO_DEVICE_DETACH_IOMMUFD_PT}). One that another attachment has replaced does neither when it
+ * is closed.
+ */
 public final class Attachment extends Handle {
     private final Binding binding;
     private final Ioas ioas;

@@ -223,7 +223,8 @@ public sealed class VfioDevice extends Handle permits BoundDevice, GuestDevice {
     }
 
     /**
-     * {@code VFIO_DEVICE_RESET}. Interrupts must be enabled anew after it.
+     * {@code VFIO_DEVICE_RESET}. Interrupts that are enabled stay so, and the kernel restores the configuration space. What
+     * is in the device's own registers is as after power-on, such as its masks of interrupts.
      *
      * @throws KernelException when the kernel refuses; {@code EINVAL} when the device cannot be reset by itself
      */

@@ -18,6 +18,8 @@ import dev.kvmvfio.passthrough.VfioInterface;
 import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.vfio.Interrupt;
 import dev.kvmvfio.vfio.Region;
+import dev.kvmvfio.vfio.RegionMapping;
+import dev.kvmvfio.vfio.VfioDevice;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.time.Duration;
@@ -221,6 +223,50 @@ class LabDeviceTest {
             assertThat(attached.device().canReset()).isTrue();
             attached.device().reset();
             assertThat(attached.device().interrupt(Interrupt.MSIX).count()).isPositive();
+        }
+    }
+
+    /** A reset is the device's: what the kernel keeps for it stays. */
+    @ParameterizedTest
+    @MethodSource(INTERFACES)
+    void anInterruptStaysEnabledOverAReset(VfioInterface by) {
+        try (AttachedDevice attached = AttachedDevice.request(Kernel.linux(), PciAddress.parse(LabMachine.NETWORK))
+                .via(by)
+                .attach(vm); EventFd fired = EventFd.create(Kernel.linux())) {
+            NetworkCard card = new NetworkCard(attached.device());
+            attached.device().interrupt(Interrupt.MSI).enable(fired);
+            card.allowInterrupts();
+            card.raiseInterrupt();
+            assertThat(fired.await(LONG)).isPositive();
+            attached.device().reset();
+            card.raiseInterrupt();
+            assertThat(fired.await(SHORT)).as("the card's own mask is as after power-on").isZero();
+            card.allowInterrupts();
+            card.raiseInterrupt();
+            assertThat(fired.await(LONG)).isPositive();
+        }
+    }
+
+    /** The registers of an e1000e that make it interrupt. */
+    private static final class NetworkCard {
+        private static final int LINK_CHANGED = 4;
+        private static final short BUS_MASTER = 4;
+
+        private final RegionMapping registers;
+
+        NetworkCard(VfioDevice device) {
+            Region config = device.region(Region.CONFIG);
+            config.writeShort(4, (short) (config.readShort(4) | BUS_MASTER));
+            registers = device.region(Region.BAR0).map();
+        }
+
+        void allowInterrupts() {
+            registers.writeInt(0xd0, LINK_CHANGED);
+        }
+
+        void raiseInterrupt() {
+            registers.readInt(0xc0);
+            registers.writeInt(0xc8, LINK_CHANGED);
         }
     }
 
