@@ -1,7 +1,5 @@
 package dev.kvmvfio.kernel;
 
-import java.util.Set;
-import java.util.TreeSet;
 import java.util.function.Supplier;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -64,18 +62,5 @@ public enum FileKind {
                     ? VFIO_DEVICE
                     : GROUP.matcher(path).matches() ? VFIO_GROUP : OTHER;
         };
-    }
-
-    /**
-     * The names of all ioctls that are known, of files of every kind.
-     *
-     * @return a new set, sorted
-     */
-    public static Set<String> ioctlNames() {
-        Set<String> names = new TreeSet<>(Set.of(SystemCall.FILE_ADD, SystemCall.FILE_DEL));
-        for (FileKind kind : values()) {
-            kind.ioctls().names().forEach(names::add);
-        }
-        return names;
     }
 }

@@ -7,10 +7,14 @@ import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Consumer;
 import java.util.function.LongSupplier;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * A kernel in front of another one that sees each call, decoded. The simplest one tells of them:
@@ -84,6 +88,18 @@ public abstract class ObservedKernel implements Kernel {
     @SuppressWarnings("restricted") // the caller answers for the address
     protected static MemorySegment memoryAt(long address, long size) {
         return MemorySegment.ofAddress(address).reinterpret(size);
+    }
+
+    /**
+     * The names that {@link SystemCall#name()} has for ioctls, of files of every kind; for a subclass that is told what to
+     * look for.
+     *
+     * @return a new set, sorted
+     */
+    protected static Set<String> ioctlNames() {
+        return Stream.concat(Stream.of(SystemCall.FILE_ADD, SystemCall.FILE_DEL),
+                Stream.of(FileKind.values()).flatMap(kind -> kind.ioctls().names()))
+                .collect(Collectors.toCollection(TreeSet::new));
     }
 
     /** Refuses two things of two kernels; two observers of one kernel are that kernel. */

@@ -20,9 +20,9 @@ import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Where each of a VM's global system interrupts (GSI) goes, on x86-64: the kernel's table is always what this one says.
+ * Where each of a VM's global system interrupts (GSI) goes: the kernel's table is always what this one says.
  *
- * <p>With {@link VmInterrupts#createIrqchip} the GSIs 0 to 23 go to the pins of the IO-APIC, and 0 to 15 to the PIC as well. With
+ * <p>On x86-64, with {@link VmInterrupts#createIrqchip} the GSIs 0 to 23 go to the pins of the IO-APIC, and 0 to 15 to the PIC as well. With
  * {@link X86Vm#createSplitIrqchip} the first GSIs are the pins of the program's own IO-APIC, which it routes with
  * {@link #addMsiForPin}. All others are for messages: {@link #addMsi} takes the lowest that is free.
  *

@@ -17,7 +17,7 @@ import java.util.OptionalLong;
 /**
  * An address at which a guest's write signals an eventfd instead of leaving the guest for the program: a doorbell. It
  * is made by {@link Vm#addIoEventFd(EventFd, IoAddress, int)}, and belongs to its VM and its eventfd. Closing it
- * ({@code KVM_IOEVENTFD_FLAG_DEASSIGN}) gives such writes back to the program.
+ * ({@code KVM_IOEVENTFD} with {@code KVM_IOEVENTFD_FLAG_DEASSIGN}) gives such writes back to the program.
  */
 public final class IoEventFd extends Handle {
     private static final Ioctl IOEVENTFD = new Ioctl("KVM_IOEVENTFD", kvm_h.KVM_IOEVENTFD());

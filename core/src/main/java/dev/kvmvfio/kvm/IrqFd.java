@@ -22,7 +22,7 @@ import org.jspecify.annotations.Nullable;
  * between. It is made by {@link VmInterrupts#addIrqFd(EventFd, int)}, and belongs to its VM, to its eventfds and to the
  * {@link MsiRoute} that it uses.
  *
- * <p>When it is made, a signal that its eventfd got before is delivered. Closing it ({@code KVM_IRQFD_FLAG_DEASSIGN})
+ * <p>When it is made, a signal that its eventfd got before is delivered. Closing it ({@code KVM_IRQFD} with {@code KVM_IRQFD_FLAG_DEASSIGN})
  * returns when the last interrupt is through; what is signalled after that stays in the eventfd's counter.
  */
 public final class IrqFd extends Handle {

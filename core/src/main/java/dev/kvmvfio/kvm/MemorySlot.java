@@ -21,7 +21,7 @@ import java.util.BitSet;
 
 /**
  * A range of guest-physical addresses that is backed by memory of this process. Closing it takes the memory out of the
- * guest.
+ * guest ({@code KVM_SET_USER_MEMORY_REGION} with a size of 0).
  */
 public final class MemorySlot extends Handle {
     private static final Ioctl GET_DIRTY_LOG = new Ioctl("KVM_GET_DIRTY_LOG", kvm_h.KVM_GET_DIRTY_LOG());

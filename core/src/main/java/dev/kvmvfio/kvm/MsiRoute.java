@@ -6,7 +6,7 @@ import dev.kvmvfio.kernel.Handle;
 
 /**
  * A message-signalled interrupt that the guest can get by a GSI. It belongs to the VM; closing it takes it out of the
- * VM's {@link GsiRoutes}, after the irqfds that use it.
+ * VM's {@link GsiRoutes} ({@code KVM_SET_GSI_ROUTING}), after the irqfds that use it.
  *
  * <p><b>Thread-safety:</b> all methods may be called from any thread.
  */

@@ -47,9 +47,9 @@ public record ConfigSpace(int vendorId, int deviceId, int command, int status, i
      * @param index 0 to 5; of a 64-bit one, which takes two, the first
      * @param type what is behind it
      * @param address where it is on the bus
-     * @param prefetchable whether reading has no side effects
+     * @param isPrefetchable whether reading has no side effects
      */
-    public record Bar(int index, Type type, long address, boolean prefetchable) {
+    public record Bar(int index, Type type, long address, boolean isPrefetchable) {
         /** What is behind a base address register, and how wide it is. */
         public enum Type {
             /** I/O ports. */
@@ -83,7 +83,7 @@ public record ConfigSpace(int vendorId, int deviceId, int command, int status, i
             return type == Type.IO
                     ? String.format("BAR %d: I/O ports at 0x%x", index, address)
                     : String.format("BAR %d: memory at 0x%x, %d bits%s", index, address,
-                            type == Type.MEMORY_64 ? 64 : 32, prefetchable ? ", prefetchable" : "");
+                            type == Type.MEMORY_64 ? 64 : 32, isPrefetchable ? ", prefetchable" : "");
         }
     }
 
@@ -91,10 +91,10 @@ public record ConfigSpace(int vendorId, int deviceId, int command, int status, i
      * A capability of a device.
      *
      * @param id the number that PCI has for it
-     * @param extended whether it is one of the extended ones, which have numbers of their own
+     * @param isExtended whether it is one of the extended ones, which have numbers of their own
      * @param offset where it begins, in bytes
      */
-    public record PciCapability(int id, boolean extended, int offset) {
+    public record PciCapability(int id, boolean isExtended, int offset) {
         private static final Map<Integer, String> NAMES = Map.ofEntries(Map.entry(0x01, "power management"),
                 Map.entry(0x02, "AGP"), Map.entry(0x03, "vital product data"), Map.entry(0x04, "slot"),
                 Map.entry(0x05, "MSI"), Map.entry(0x06, "CompactPCI hot swap"), Map.entry(0x07, "PCI-X"),
@@ -122,7 +122,7 @@ public record ConfigSpace(int vendorId, int deviceId, int command, int status, i
          * @return such as {@code MSI-X}; its number when it has no name here
          */
         public String name() {
-            return Optional.ofNullable((extended ? EXTENDED_NAMES : NAMES).get(id))
+            return Optional.ofNullable((isExtended ? EXTENDED_NAMES : NAMES).get(id))
                     .orElse(String.format("capability 0x%02x", id));
         }
 

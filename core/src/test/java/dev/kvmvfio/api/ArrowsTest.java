@@ -37,7 +37,7 @@ class ArrowsTest {
 
     private static final Path PICTURE = PublicType.CORE.resolve("../scripts/pictures.d/house.dot");
     private static final Pattern PART = Pattern.compile("subgraph cluster_core \\{(.*?)\\}", Pattern.DOTALL);
-    private static final Pattern CHAIN = Pattern.compile("\\w+(?: -> \\w+)+");
+    private static final Pattern CHAIN = Pattern.compile("(\\w+(?: -> \\w+)+)( \\[style=dashed)?");
     /** Of what jdeps prints: two packages of this module. */
     private static final Pattern USE = Pattern.compile(
             "^ +(dev\\.kvmvfio\\.\\S+) +-> (dev\\.kvmvfio\\.\\S+) +dev\\.kvmvfio *$",
@@ -66,9 +66,10 @@ class ArrowsTest {
     /** An arrow that others make up is left out. */
     @Test
     void thePictureShowsThem() {
-        Map<String, Set<String>> drawn = drawn();
+        Map<String, Set<String>> drawn = drawn(false);
         assertThat(arrows(drawn)).isSubsetOf(arrows(DOWN).toList());
         assertThat(arrows(DOWN)).allMatch(arrow -> below(arrow.from, drawn).contains(arrow.to));
+        assertThat(arrows(drawn(true))).as("dashed").containsExactlyInAnyOrderElementsOf(arrows(UP).toList());
     }
 
     private static Stream<Arrow> arrows(Map<String, Set<String>> table) {
@@ -102,10 +103,11 @@ class ArrowsTest {
         return of.substring("dev.kvmvfio.".length());
     }
 
-    private static Map<String, Set<String>> drawn() {
+    private static Map<String, Set<String>> drawn(boolean dashed) {
         String part = PART.matcher(PublicType.read(PICTURE)).results().map(found -> found.group(1)).findFirst()
                 .orElseThrow();
-        return CHAIN.matcher(part).results().flatMap(chain -> steps(List.of(chain.group().split(" -> "))))
+        return CHAIN.matcher(part).results().filter(chain -> dashed == (chain.group(2) != null))
+                .flatMap(chain -> steps(List.of(chain.group(1).split(" -> "))))
                 .collect(Collectors.groupingBy(Arrow::from, Collectors.mapping(Arrow::to, Collectors.toSet())));
     }
 

@@ -55,7 +55,7 @@ final class JsonReport implements Report {
     /** What is undone after the document cannot be in it; the exit code tells how that went. */
     @Override
     public void step(Step step) {
-        if (!step.undo()) {
+        if (!step.isUndo()) {
             steps.add(new StepEntry(step.call(), step.file(), step.result()));
         }
     }

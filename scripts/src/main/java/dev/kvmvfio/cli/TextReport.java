@@ -28,7 +28,7 @@ final class TextReport implements Report {
 
     @Override
     public void step(Step step) {
-        line("%s %-30s %-34s %s", step.undo() ? "-" : "+", step.call(), step.file(), step.result());
+        line("%s %-30s %-34s %s", step.isUndo() ? "-" : "+", step.call(), step.file(), step.result());
     }
 
     @Override

@@ -1,7 +1,6 @@
 package dev.kvmvfio.mock;
 
 import dev.kvmvfio.kernel.Errno;
-import dev.kvmvfio.kernel.FileKind;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.ObservedKernel;
 import dev.kvmvfio.kernel.SystemCall;
@@ -184,7 +183,7 @@ public final class MockKernel extends ObservedKernel implements AutoCloseable {
     }
 
     private static Set<String> names() {
-        Set<String> names = FileKind.ioctlNames();
+        Set<String> names = ioctlNames();
         names.addAll(SYSTEM_CALLS);
         return names;
     }

@@ -150,7 +150,7 @@ class EduTest {
         transfer(BUFFER, 0x20000, 8, 3);
         assertThat(kernel.dmaFaults()).last().satisfies(fault -> {
             assertThat(fault.iova()).isEqualTo(0x20000);
-            assertThat(fault.write()).isTrue();
+            assertThat(fault.isWrite()).isTrue();
         });
         assertThat(bytes.toArray(ValueLayout.JAVA_BYTE)).containsOnly(7);
         transfer(BUFFER, 0x1001_0000L, 8, 3);

@@ -32,6 +32,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -45,6 +46,9 @@ class NotModelledTest {
     private static final String NVME = "0000:6c:00.0";
     private static final long PAGE = 4096;
     private static final int TIME_STAMP_COUNTER = 0x10;
+    /** Of an ioctl that x86-64 has. */
+    private static final Pattern ROW = Pattern.compile(
+            "^\\| (KVM_\\w+) \\| (?!powerpc|s390|riscv|loongarch|Powerpc)", Pattern.MULTILINE);
 
     private MockKernel kernel;
     private Calls calls;
@@ -93,6 +97,25 @@ class NotModelledTest {
         String list = Files.readString(Path.of("src/main/java/dev/kvmvfio/mock/model/NotModelledException.java"),
                 StandardCharsets.UTF_8).replaceAll("\\s+\\*?\\s*", " ").replaceAll("\\{@code (\\w+)}", "$1");
         assertThat(all()).allSatisfy(call -> assertThat(list).contains(call.says));
+    }
+
+    /** A contributor, or a program that makes a raw call, finds the row in core's table. */
+    @Test
+    void eachIoctlOfKvmIsAnsweredOrSaysSo() throws Exception {
+        String table = Files.readString(Path.of("../IOCTLS.md")).split("\n## ")[1];
+        List<String> names = ROW.matcher(table).results().map(row -> row.group(1))
+                .filter(name -> !name.startsWith("KVM_ARM_")).toList();
+        assertThat(names).hasSizeGreaterThan(90).contains("KVM_GET_LAPIC").allSatisfy(name -> {
+            long number = ((Number) numbers(name).getMethod(name).invoke(null)).longValue();
+            assertThat(Stream.of(KvmTables.SYSTEM, KvmTables.VM, KvmTables.VCPU)).as(name)
+                    .anyMatch(ioctls -> ioctls.has(number));
+        });
+    }
+
+    private static Class<?> numbers(String name) {
+        return Stream.of(kvm_h.class.getMethods()).anyMatch(method -> method.getName().equals(name))
+                ? kvm_h.class
+                : kvm_x86_64_h.class;
     }
 
     private List<Call> all() {
@@ -144,6 +167,9 @@ class NotModelledTest {
         return List.of(
                 new Call("a mapping of pages that a vCPU does not have",
                         () -> kernel.mmap(1 << 20, 3, system_h.MAP_SHARED(), vcpu, 0)),
+                new Call("KVM_ENABLE_CAP of a vCPU", this::enableForVcpu),
+                new Call("a register by its number",
+                        () -> kernel.ioctl(vcpu, kvm_h.KVM_GET_REG_LIST(), calls.bytes(PAGE))),
                 new Call("KVM_SET_MP_STATE of", () -> kernel.ioctl(vcpu, kvm_h.KVM_SET_MP_STATE(), state)),
                 new Call("an MSR other than the common ones",
                         () -> kernel.ioctl(vcpu, kvm_x86_64_h.KVM_GET_MSRS(), msr(TIME_STAMP_COUNTER))),
@@ -156,6 +182,12 @@ class NotModelledTest {
                 // An interrupt command: a start-up message to vCPU 1, which waits for it.
                 new Call("an access of the guest to a chip in the kernel",
                         () -> run(cpu -> cpu.write(0xfee0_0300L, 4, 0x4600))));
+    }
+
+    private void enableForVcpu() {
+        MemorySegment capability = calls.struct(kvm_enable_cap.layout());
+        kvm_enable_cap.cap(capability, kvm_h.KVM_CAP_HYPERV_SYNIC());
+        kernel.ioctl(vcpu, kvm_h.KVM_ENABLE_CAP(), capability);
     }
 
     private void setCpuidLate() {

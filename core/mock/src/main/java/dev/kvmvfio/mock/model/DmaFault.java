@@ -6,12 +6,12 @@ package dev.kvmvfio.mock.model;
  *
  * @param device the device's address
  * @param iova the first I/O virtual address of the access
- * @param write whether the device tried to write
+ * @param isWrite whether the device tried to write
  * @param reason why it failed, in words
  */
-public record DmaFault(String device, long iova, boolean write, String reason) {
+public record DmaFault(String device, long iova, boolean isWrite, String reason) {
     @Override
     public String toString() {
-        return String.format("%s: DMA %s of 0x%x: %s", device, write ? "write" : "read", iova, reason);
+        return String.format("%s: DMA %s of 0x%x: %s", device, isWrite ? "write" : "read", iova, reason);
     }
 }

@@ -144,8 +144,8 @@ abstract class AttachContract {
     void stepsAreToldAndTakenBackInReverse(VfioInterface by) {
         List<Step> steps = new ArrayList<>();
         AttachedDevice.request(kernel, address()).via(by).watch(steps::add).attach(memory).close();
-        List<String> done = steps.stream().filter(step -> !step.undo()).map(Step::call).toList();
-        List<String> undone = steps.stream().filter(Step::undo).map(Step::call).toList();
+        List<String> done = steps.stream().filter(step -> !step.isUndo()).map(Step::call).toList();
+        List<String> undone = steps.stream().filter(Step::isUndo).map(Step::call).toList();
         if (by == VfioInterface.CDEV) {
             assertThat(done).containsExactly("KVM_CREATE_DEVICE", "open", "open", "KVM_DEV_VFIO_FILE_ADD",
                     "VFIO_DEVICE_BIND_IOMMUFD", "IOMMU_IOAS_ALLOC", "VFIO_DEVICE_ATTACH_IOMMUFD_PT", "IOMMU_IOAS_MAP");

@@ -563,7 +563,7 @@ class CloseAttackTest {
         List<String> calls = new ArrayList<>();
         AttachedDevice.request(kernel, ADDRESS).via(by).watch(step -> {
             use.run();
-            if (step.undo()) {
+            if (step.isUndo()) {
                 calls.add(step.call());
             }
         }).attach(vm).close();

@@ -39,6 +39,8 @@ final class KvmSystemFile extends OpenFile {
             .notModelled("KVM_GET_MSR_INDEX_LIST", kvm_x86_64_h.KVM_GET_MSR_INDEX_LIST())
             .notModelled("KVM_GET_MSR_FEATURE_INDEX_LIST", kvm_x86_64_h.KVM_GET_MSR_FEATURE_INDEX_LIST())
             .notModelled("KVM_GET_MSRS", kvm_x86_64_h.KVM_GET_MSRS())
+            .notModelled("KVM_GET_SUPPORTED_HV_CPUID", kvm_x86_64_h.KVM_GET_SUPPORTED_HV_CPUID())
+            .notModelled("KVM_X86_GET_MCE_CAP_SUPPORTED", kvm_h.KVM_X86_GET_MCE_CAP_SUPPORTED())
             .on("KVM_GET_DEVICE_ATTR", kvm_h.KVM_GET_DEVICE_ATTR(), kvm_device_attr.layout(),
                     KvmSystemFile::processorAttr)
             .on("KVM_HAS_DEVICE_ATTR", kvm_h.KVM_HAS_DEVICE_ATTR(), kvm_device_attr.layout(),

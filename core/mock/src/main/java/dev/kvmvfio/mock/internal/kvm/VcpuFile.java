@@ -5,6 +5,7 @@ import static dev.kvmvfio.kernel.Errno.EINVAL;
 import static dev.kvmvfio.kernel.Errno.ENXIO;
 
 import dev.kvmvfio.bindings.kvm.kvm_device_attr;
+import dev.kvmvfio.bindings.kvm.kvm_enable_cap;
 import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_run;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_x86_64_h;
@@ -14,10 +15,12 @@ import dev.kvmvfio.mock.internal.system.IoctlTable;
 import dev.kvmvfio.mock.internal.system.Mapping;
 import dev.kvmvfio.mock.internal.system.PhysicalMemory;
 import dev.kvmvfio.mock.internal.system.Refusal;
+import dev.kvmvfio.mock.model.KernelProfile;
 import dev.kvmvfio.mock.model.NotModelledException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Set;
 import java.util.function.Consumer;
 
 /** The file of a virtual processor. What it runs is a Java program, the guest's code. */
@@ -38,7 +41,53 @@ public final class VcpuFile extends AnonymousFile {
             .on("KVM_GET_MSRS", kvm_x86_64_h.KVM_GET_MSRS(), (file, argument) -> file.msrs.get(argument))
             .on("KVM_SET_MSRS", kvm_x86_64_h.KVM_SET_MSRS(), (file, argument) -> file.msrs.set(argument))
             .on("KVM_GET_MP_STATE", kvm_h.KVM_GET_MP_STATE(), (file, argument) -> file.processor.getMpState(argument))
-            .on("KVM_SET_MP_STATE", kvm_h.KVM_SET_MP_STATE(), (file, argument) -> file.processor.setMpState(argument));
+            .on("KVM_SET_MP_STATE", kvm_h.KVM_SET_MP_STATE(), (file, argument) -> file.processor.setMpState(argument))
+            .on("KVM_ENABLE_CAP", kvm_h.KVM_ENABLE_CAP(), kvm_enable_cap.layout(), VcpuFile::enableCapability)
+            .on("KVM_GET_ONE_REG", kvm_h.KVM_GET_ONE_REG(), (file, argument) -> file.registerByNumber())
+            .on("KVM_SET_ONE_REG", kvm_h.KVM_SET_ONE_REG(), (file, argument) -> file.registerByNumber())
+            .on("KVM_GET_REG_LIST", kvm_h.KVM_GET_REG_LIST(), (file, argument) -> file.registerByNumber())
+            .notModelled("KVM_GET_CPUID2", kvm_x86_64_h.KVM_GET_CPUID2())
+            .notModelled("KVM_SET_CPUID", kvm_x86_64_h.KVM_SET_CPUID())
+            .notModelled("KVM_GET_SREGS2", kvm_x86_64_h.KVM_GET_SREGS2())
+            .notModelled("KVM_SET_SREGS2", kvm_x86_64_h.KVM_SET_SREGS2())
+            .notModelled("KVM_GET_LAPIC", kvm_x86_64_h.KVM_GET_LAPIC())
+            .notModelled("KVM_SET_LAPIC", kvm_x86_64_h.KVM_SET_LAPIC())
+            .notModelled("KVM_GET_VCPU_EVENTS", kvm_h.KVM_GET_VCPU_EVENTS())
+            .notModelled("KVM_SET_VCPU_EVENTS", kvm_h.KVM_SET_VCPU_EVENTS())
+            .notModelled("KVM_GET_FPU", kvm_x86_64_h.KVM_GET_FPU())
+            .notModelled("KVM_SET_FPU", kvm_x86_64_h.KVM_SET_FPU())
+            .notModelled("KVM_GET_XSAVE", kvm_x86_64_h.KVM_GET_XSAVE())
+            .notModelled("KVM_GET_XSAVE2", kvm_x86_64_h.KVM_GET_XSAVE2())
+            .notModelled("KVM_SET_XSAVE", kvm_x86_64_h.KVM_SET_XSAVE())
+            .notModelled("KVM_GET_XCRS", kvm_x86_64_h.KVM_GET_XCRS())
+            .notModelled("KVM_SET_XCRS", kvm_x86_64_h.KVM_SET_XCRS())
+            .notModelled("KVM_GET_DEBUGREGS", kvm_x86_64_h.KVM_GET_DEBUGREGS())
+            .notModelled("KVM_SET_DEBUGREGS", kvm_x86_64_h.KVM_SET_DEBUGREGS())
+            .notModelled("KVM_SET_GUEST_DEBUG", kvm_x86_64_h.KVM_SET_GUEST_DEBUG())
+            .notModelled("KVM_TRANSLATE", kvm_h.KVM_TRANSLATE())
+            .notModelled("KVM_GET_NESTED_STATE", kvm_x86_64_h.KVM_GET_NESTED_STATE())
+            .notModelled("KVM_SET_NESTED_STATE", kvm_x86_64_h.KVM_SET_NESTED_STATE())
+            .notModelled("KVM_GET_TSC_KHZ", kvm_h.KVM_GET_TSC_KHZ())
+            .notModelled("KVM_SET_TSC_KHZ", kvm_h.KVM_SET_TSC_KHZ())
+            .notModelled("KVM_KVMCLOCK_CTRL", kvm_h.KVM_KVMCLOCK_CTRL())
+            .notModelled("KVM_INTERRUPT", kvm_h.KVM_INTERRUPT())
+            .notModelled("KVM_NMI", kvm_h.KVM_NMI())
+            .notModelled("KVM_SMI", kvm_h.KVM_SMI())
+            .notModelled("KVM_SET_SIGNAL_MASK", kvm_h.KVM_SET_SIGNAL_MASK())
+            .notModelled("KVM_TPR_ACCESS_REPORTING", kvm_h.KVM_TPR_ACCESS_REPORTING())
+            .notModelled("KVM_SET_VAPIC_ADDR", kvm_h.KVM_SET_VAPIC_ADDR())
+            .notModelled("KVM_X86_SETUP_MCE", kvm_h.KVM_X86_SETUP_MCE())
+            .notModelled("KVM_X86_SET_MCE", kvm_x86_64_h.KVM_X86_SET_MCE())
+            .notModelled("KVM_PRE_FAULT_MEMORY", kvm_h.KVM_PRE_FAULT_MEMORY())
+            .notModelled("KVM_GET_STATS_FD", kvm_h.KVM_GET_STATS_FD())
+            .notModelled("KVM_GET_SUPPORTED_HV_CPUID", kvm_x86_64_h.KVM_GET_SUPPORTED_HV_CPUID())
+            .notModelled("KVM_XEN_VCPU_GET_ATTR", kvm_x86_64_h.KVM_XEN_VCPU_GET_ATTR())
+            .notModelled("KVM_XEN_VCPU_SET_ATTR", kvm_x86_64_h.KVM_XEN_VCPU_SET_ATTR());
+
+    private static final Set<Integer> CAPABILITIES = Set.of(kvm_h.KVM_CAP_HYPERV_SYNIC(),
+            kvm_h.KVM_CAP_HYPERV_SYNIC2(), kvm_h.KVM_CAP_HYPERV_ENLIGHTENED_VMCS(),
+            kvm_h.KVM_CAP_HYPERV_DIRECT_TLBFLUSH(), kvm_h.KVM_CAP_HYPERV_ENFORCE_CPUID(),
+            kvm_h.KVM_CAP_ENFORCE_PV_FEATURE_CPUID());
 
     private final VirtualMachine vm;
     private final PhysicalMemory.Block run;
@@ -79,6 +128,19 @@ public final class VcpuFile extends AnonymousFile {
             shared = run.map(0, KvmSystemFile.VCPU_MMAP_SIZE, true, Arena.ofAuto());
         }
         return shared;
+    }
+
+    private long enableCapability(Argument argument) {
+        MemorySegment capability = argument.read(0, kvm_enable_cap.sizeof());
+        int number = kvm_enable_cap.cap(capability);
+        Refusal.when(kvm_enable_cap.flags(capability) != 0 || !CAPABILITIES.contains(number), EINVAL);
+        throw new NotModelledException("KVM_ENABLE_CAP of a vCPU, capability " + number + ",");
+    }
+
+    /** On x86-64 a newcomer. */
+    private long registerByNumber() {
+        Refusal.when(!vm.machine().isAtLeast(KernelProfile.V7_2), EINVAL);
+        throw new NotModelledException("a register by its number");
     }
 
     private long run(Argument argument) {

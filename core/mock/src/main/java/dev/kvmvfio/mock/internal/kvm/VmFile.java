@@ -81,7 +81,29 @@ public final class VmFile extends AnonymousFile {
             .notModelled("KVM_GET_CLOCK", kvm_h.KVM_GET_CLOCK())
             .notModelled("KVM_SET_CLOCK", kvm_h.KVM_SET_CLOCK())
             .notModelled("KVM_CLEAR_DIRTY_LOG", kvm_h.KVM_CLEAR_DIRTY_LOG())
-            .notModelled("KVM_CREATE_GUEST_MEMFD", kvm_h.KVM_CREATE_GUEST_MEMFD());
+            .notModelled("KVM_CREATE_GUEST_MEMFD", kvm_h.KVM_CREATE_GUEST_MEMFD())
+            .notModelled("KVM_GET_PIT", kvm_x86_64_h.KVM_GET_PIT())
+            .notModelled("KVM_SET_PIT", kvm_x86_64_h.KVM_SET_PIT())
+            .notModelled("KVM_REINJECT_CONTROL", kvm_h.KVM_REINJECT_CONTROL())
+            .notModelled("KVM_GET_TSC_KHZ", kvm_h.KVM_GET_TSC_KHZ())
+            .notModelled("KVM_SET_TSC_KHZ", kvm_h.KVM_SET_TSC_KHZ())
+            .notModelled("KVM_GET_NR_MMU_PAGES", kvm_h.KVM_GET_NR_MMU_PAGES())
+            .notModelled("KVM_SET_NR_MMU_PAGES", kvm_h.KVM_SET_NR_MMU_PAGES())
+            .notModelled("KVM_REGISTER_COALESCED_MMIO", kvm_h.KVM_REGISTER_COALESCED_MMIO())
+            .notModelled("KVM_UNREGISTER_COALESCED_MMIO", kvm_h.KVM_UNREGISTER_COALESCED_MMIO())
+            .notModelled("KVM_RESET_DIRTY_RINGS", kvm_h.KVM_RESET_DIRTY_RINGS())
+            .notModelled("KVM_SET_MEMORY_ATTRIBUTES", kvm_h.KVM_SET_MEMORY_ATTRIBUTES())
+            .notModelled("KVM_GET_STATS_FD", kvm_h.KVM_GET_STATS_FD())
+            .notModelled("KVM_X86_SET_MSR_FILTER", kvm_x86_64_h.KVM_X86_SET_MSR_FILTER())
+            .notModelled("KVM_SET_PMU_EVENT_FILTER", kvm_x86_64_h.KVM_SET_PMU_EVENT_FILTER())
+            .notModelled("KVM_MEMORY_ENCRYPT_OP", kvm_h.KVM_MEMORY_ENCRYPT_OP())
+            .notModelled("KVM_MEMORY_ENCRYPT_REG_REGION", kvm_h.KVM_MEMORY_ENCRYPT_REG_REGION())
+            .notModelled("KVM_MEMORY_ENCRYPT_UNREG_REGION", kvm_h.KVM_MEMORY_ENCRYPT_UNREG_REGION())
+            .notModelled("KVM_HYPERV_EVENTFD", kvm_x86_64_h.KVM_HYPERV_EVENTFD())
+            .notModelled("KVM_XEN_HVM_CONFIG", kvm_x86_64_h.KVM_XEN_HVM_CONFIG())
+            .notModelled("KVM_XEN_HVM_GET_ATTR", kvm_x86_64_h.KVM_XEN_HVM_GET_ATTR())
+            .notModelled("KVM_XEN_HVM_SET_ATTR", kvm_x86_64_h.KVM_XEN_HVM_SET_ATTR())
+            .notModelled("KVM_XEN_HVM_EVTCHN_SEND", kvm_h.KVM_XEN_HVM_EVTCHN_SEND());
 
     private final VirtualMachine vm;
 

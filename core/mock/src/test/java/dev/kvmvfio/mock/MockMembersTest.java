@@ -16,7 +16,7 @@ import org.jspecify.annotations.NullMarked;
 import org.junit.jupiter.api.Test;
 
 /** What a user's completion offers of the mock. javac's lint of exports refuses an internal type in a signature. */
-class PublicMembersTest {
+class MockMembersTest {
     private static final int LIMIT = 25;
 
     private static Set<String> exported() {
@@ -28,7 +28,7 @@ class PublicMembersTest {
     private static List<Class<?>> types() throws IOException {
         return RoomsTest.classes(MockKernel.class)
                 .filter(name -> exported().contains(name.substring(0, name.lastIndexOf('.'))))
-                .<Class<?>>map(RoomsTest::load).filter(PublicMembersTest::isPublic).toList();
+                .<Class<?>>map(RoomsTest::load).filter(MockMembersTest::isPublic).toList();
     }
 
     private static boolean isPublic(Class<?> type) {

@@ -23,7 +23,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** The container and its IOMMU driver in both versions. */
-class ContainerTest {
+class VfioContainerTest {
     private static final int PAGE = 4096;
     private static final int TYPE1 = vfio_h.VFIO_TYPE1_IOMMU();
     private static final int TYPE1V2 = vfio_h.VFIO_TYPE1v2_IOMMU();
