@@ -8,6 +8,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * Makes the views of a vCPU's {@code struct kvm_run} once, and tells after each run which of them counts. The fields
@@ -16,6 +17,11 @@ import java.util.Map;
 final class ExitReader {
     private static final int IO = kvm_h.KVM_EXIT_IO();
     private static final int MMIO = kvm_h.KVM_EXIT_MMIO();
+    /** Of those that have no type here, which KVM does not complete: to an exit of its future it may want an answer. */
+    private static final Set<Integer> ANSWERLESS = Set.of(kvm_h.KVM_EXIT_UNKNOWN(), kvm_h.KVM_EXIT_EXCEPTION(),
+            kvm_h.KVM_EXIT_DEBUG(), kvm_h.KVM_EXIT_NMI(), kvm_h.KVM_EXIT_DIRTY_RING_FULL(),
+            kvm_h.KVM_EXIT_X86_BUS_LOCK(), kvm_h.KVM_EXIT_NOTIFY(), kvm_h.KVM_EXIT_MEMORY_FAULT(),
+            kvm_h.KVM_EXIT_ARM_SEA());
 
     private final Vcpu vcpu;
     private final MemorySegment run;
@@ -26,16 +32,16 @@ final class ExitReader {
     private final VcpuExit.MmioRead mmioRead;
     private final VcpuExit.MmioWrite mmioWrite;
     private final VcpuExit[] others;
-    private final VcpuExit unknown;
+    private final VcpuExit.UnknownExit unknown;
 
     ExitReader(Vcpu vcpu, MemorySegment run) {
         this.vcpu = vcpu;
         this.run = run;
         this.mmio = kvm_run.mmio(run);
         this.port = new PortData(run, kvm_run.io(run));
-        this.portRead = new VcpuExit.PortRead(port);
+        this.portRead = new VcpuExit.PortRead(port, vcpu);
         this.portWrite = new VcpuExit.PortWrite(port);
-        this.mmioRead = new VcpuExit.MmioRead(mmio);
+        this.mmioRead = new VcpuExit.MmioRead(mmio, vcpu);
         this.mmioWrite = new VcpuExit.MmioWrite(mmio);
         this.others = byReason(others(run));
         this.unknown = new VcpuExit.UnknownExit(run);
@@ -72,6 +78,17 @@ final class ExitReader {
         }
         VcpuExit other = reason >= 0 && reason < others.length ? others[reason] : null;
         return other == null ? unknown : other;
+    }
+
+    /** What the program may do to the registers after an exit: one of the words of {@link Pauses}. */
+    int where(VcpuExit exit) {
+        if (exit == portRead || exit == mmioRead) {
+            return Pauses.UNANSWERED;
+        }
+        if (exit == mmioWrite) {
+            return Pauses.WROTE;
+        }
+        return exit == unknown && !ANSWERLESS.contains(unknown.reason()) ? Pauses.UNANSWERED : Pauses.OUT;
     }
 
     private void require(boolean possible, String exit, Object told) {

@@ -29,6 +29,8 @@ import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.lang.ref.Reference;
+import java.util.List;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -43,7 +45,7 @@ import org.jspecify.annotations.Nullable;
  *         case VcpuExit.PortWrite out when out.port() == 0x3f8 -> System.out.print((char) out.value());
  *         case VcpuExit.PortRead in -> in.answer(0xff);
  *         case VcpuExit.MmioRead read -> read.answer(0);
- *         case VcpuExit.Halt _, VcpuExit.Interrupted _ -> {
+ *         case VcpuExit.Halt _, VcpuExit.Interrupted _, VcpuExit.Closed _ -> {
  *             return;
  *         }
  *         case VcpuExit exit -> throw vcpu.unhandled(exit);
@@ -51,10 +53,11 @@ import org.jspecify.annotations.Nullable;
  * }
  * }</pre>
  *
- * <p><b>Thread-safety:</b> {@link #run()} is for the vCPU's thread, as are the exits; all other methods may be called
- * from any thread. Those that make a call on the vCPU, such as for its registers, wait while the guest runs, because
- * the kernel makes one call at a time on a vCPU. Closing, also of the VM, makes a {@code run()} on another thread leave,
- * and waits for that.
+ * <p><b>Thread-safety:</b> {@link #run()} and {@link #unbind()} are for the vCPU's thread, as are the exits; all other
+ * methods may be called from any thread. What reads or writes the vCPU's state on another thread, such as its registers,
+ * is done within a {@link #pause()} of its own, so that what is read, changed and written back is not changed between.
+ * What reads or writes an attribute waits until the guest leaves. Closing, also of the VM, makes a {@code run()} on another
+ * thread leave, and waits for that.
  */
 public final class Vcpu extends KvmFile {
     private static final Ioctl RUN = new Ioctl("KVM_RUN", kvm_h.KVM_RUN());
@@ -74,9 +77,12 @@ public final class Vcpu extends KvmFile {
     private final ExitReader exits;
     private final X86Vcpu x86;
     private final Aarch64Vcpu aarch64;
-    private @Nullable Thread thread;
+    private final Pauses pauses = new Pauses(this);
+    private volatile @Nullable Thread thread;
     private volatile int threadId = NOT_BOUND;
     private volatile boolean kicked;
+    /** What completing an exit has led to, which run() answers next. */
+    private @Nullable VcpuExit next;
 
     Vcpu(Vm vm, FileDescriptor fd, int id, KvmRun shared) {
         super(fd, Rank.FILE);
@@ -107,8 +113,18 @@ public final class Vcpu extends KvmFile {
         }
 
         @Override
-        public void whilePaused(Runnable calls) {
-            calls.run();
+        public int read(Ioctl call, MemorySegment argument) {
+            return Vcpu.this.read(call, argument);
+        }
+
+        @Override
+        public int write(Ioctl call, MemorySegment argument) {
+            return Vcpu.this.write(call, argument);
+        }
+
+        @Override
+        public void update(Runnable calls) {
+            Vcpu.this.update(calls);
         }
     }
 
@@ -131,15 +147,16 @@ public final class Vcpu extends KvmFile {
 
     /**
      * {@code KVM_RUN}: runs the guest until it needs the program. What the last exit was answered with takes effect
-     * first.
+     * first. While the vCPU is {@linkplain #pause() paused} it waits here.
      *
      * <p>{@link Thread#interrupt} alone does not end it, because the thread is in a system call: call {@link #kick()}
      * too, or {@link dev.kvmvfio.kernel.Kernel#interrupt(int)} with the thread's number.
      *
      * @return why it left the guest; {@link VcpuExit.Interrupted} once after {@link #kick()}, and when a signal came
-     *         while this thread is interrupted
-     * @throws IllegalStateException on a virtual thread, or on another thread than the first time
-     * @throws ClosedException when this vCPU is closed, also while it runs
+     *         while this thread is interrupted; {@link VcpuExit.Closed} when this vCPU was closed meanwhile
+     * @throws IllegalStateException on a virtual thread, on another thread than the first time, which neither has ended
+     *         nor called {@link #unbind()}, or on a thread that pauses this vCPU itself
+     * @throws ClosedException when this vCPU was closed before
      * @throws KernelException when the kernel cannot run it; {@code EINTR} or {@code EAGAIN} when it answers nothing
      *         else ten thousand times a second
      * @throws AnswerException when it left for a port or an address with what no guest can write
@@ -149,36 +166,93 @@ public final class Vcpu extends KvmFile {
     }
 
     VcpuExit enter() {
+        requireFile();
         if (Thread.currentThread() != thread) {
             bind();
         }
         try {
-            return runUntilExit();
+            return next == null ? runUntilExit() : takeNext();
         } catch (IllegalStateException gone) {
             // The memory that is shared with the kernel goes when the call has returned, and the exit is read after it.
-            throw isOpen() ? gone : new ClosedException(this);
+            if (fd().isOpen()) {
+                throw gone;
+            }
+            return VcpuExit.Closed.INSTANCE;
         }
+    }
+
+    private void requireFile() {
+        if (!fd().isOpen()) {
+            throw new ClosedException(this);
+        }
+    }
+
+    private VcpuExit takeNext() {
+        VcpuExit exit = Objects.requireNonNull(next);
+        next = null;
+        return exit;
     }
 
     private VcpuExit runUntilExit() {
         long interruptions = 0;
         long since = 0;
         while (true) {
-            int result = fd().ioctl(RUN, MemorySegment.NULL);
-            if (!fd().isOpen()) {
-                throw new ClosedException(this);
+            if (!pauses.enterRun()) {
+                interruptions = 0;
+                complete();
+                if (next != null) {
+                    return takeNext();
+                }
+                pauses.awaitResume();
+                requireFile();
+                continue;
             }
-            if (result >= 0) {
-                return exits.read();
-            }
-            if (wasKicked(result)) {
-                return VcpuExit.Interrupted.INSTANCE;
-            }
-            since = interruptions == 0 ? System.nanoTime() : since;
-            if (Interruptions.areTooMany(++interruptions, since)) {
-                throw new KernelException(RUN.name(), this, result);
+            int where = Pauses.OUT;
+            try {
+                int result = fd().ioctl(RUN, MemorySegment.NULL);
+                requireFile();
+                if (result >= 0) {
+                    VcpuExit exit = exits.read();
+                    where = exits.where(exit);
+                    return exit;
+                }
+                if (wasKicked(result)) {
+                    return VcpuExit.Interrupted.INSTANCE;
+                }
+                since = interruptions == 0 ? System.nanoTime() : since;
+                if (Interruptions.areTooMany(++interruptions, since)) {
+                    throw new KernelException(RUN.name(), this, result);
+                }
+            } finally {
+                pauses.leaveRun(where);
             }
         }
+    }
+
+    /** Lets KVM take the answer to an exit, on this vCPU's thread, without going on with the guest. */
+    private void complete() {
+        if (!pauses.isIncomplete(completesWrites())) {
+            return;
+        }
+        setImmediateExit((byte) 1);
+        int result = fd().ioctl(RUN, MemorySegment.NULL);
+        if (result >= 0) {
+            next = exits.read();
+            pauses.leaveRun(exits.where(next));
+        } else if (Errno.EINTR.is(result)) {
+            pauses.leaveRun(Pauses.OUT);
+        } else {
+            throw new KernelException(RUN.name(), this, "", result, runRemedy(Errno.of(-result)));
+        }
+    }
+
+    /** Whether KVM changes registers after it told of a write: on x86-64 it takes them as they are. */
+    boolean completesWrites() {
+        return vm.architecture() != Architecture.X86_64;
+    }
+
+    private void setImmediateExit(byte value) {
+        BYTE.setVolatile(shared.segment(), IMMEDIATE_EXIT, value);
     }
 
     private synchronized void bind() {
@@ -187,7 +261,7 @@ public final class Vcpu extends KvmFile {
             throw new IllegalStateException(this + " cannot run on " + current
                     + ", a virtual thread: a vCPU is one platform thread");
         }
-        if (thread != null) {
+        if (hasThread()) {
             throw new IllegalStateException(this + " runs on " + thread + " only, and was called from " + current);
         }
         int number = fd().kernel().threadId();
@@ -199,12 +273,173 @@ public final class Vcpu extends KvmFile {
     }
 
     /**
+     * Lets go of this vCPU's thread, which calls it: the next {@link #run()} binds the vCPU to the thread that calls that.
+     * A thread that has ended has let go. An exit that was answered is completed first.
+     *
+     * @throws IllegalStateException on another thread, or within a call that this vCPU makes
+     * @throws KernelException when the kernel cannot complete the exit
+     * @throws ClosedException when this vCPU is closed and an exit was to be completed
+     */
+    public void unbind() {
+        if (!isOwn()) {
+            throw new IllegalStateException(this + " is bound to " + thread + ", and not to " + Thread.currentThread());
+        }
+        requireOutOfRun();
+        complete();
+        threadId = NOT_BOUND;
+        thread = null;
+    }
+
+    /** Whether there is a thread that may go on to run this vCPU. */
+    boolean hasThread() {
+        Thread bound = thread;
+        return bound != null && bound.isAlive();
+    }
+
+    private boolean isOwn() {
+        return Thread.currentThread() == thread;
+    }
+
+    /**
+     * Keeps the guest from running, from when this returns until the pause is closed. A {@link #run()} that goes on leaves
+     * the guest, by a signal, and waits; one that begins waits too. It does not wait for the program to answer an exit; see
+     * {@link Pause} for what can be done then.
+     *
+     * <p>Where the vCPU's thread has answered an exit and has not called {@code run()} again, this waits until it does, so
+     * that the registers are those after the instruction. An interrupt of the calling thread ends this wait, not the pause,
+     * and stays set. On the vCPU's own thread nothing waits: it completes the exit itself.
+     *
+     * @return the pause, to be closed by any thread
+     * @throws IllegalStateException within a {@code KVM_RUN} of the same thread, such as in an observer of that call
+     * @throws ClosedException when this vCPU is closed, also meanwhile
+     * @throws KernelException when the signal cannot be sent, as {@link #kick()}
+     */
+    public Pause pause() {
+        return pause(vm, List.of(this));
+    }
+
+    static Pause pause(Vm vm, List<Vcpu> vcpus) {
+        // Two threads that pause each other's vCPU would wait for each other.
+        for (Vcpu own : Lifecycle.children(vm, Vcpu.class)) {
+            if (own.isOwn()) {
+                own.requireOutOfRun();
+                own.complete();
+            }
+        }
+        Pause pause = new Pause(vcpus);
+        int begun = 0;
+        try {
+            for (Vcpu vcpu : vcpus) {
+                vcpu.pauses.begin();
+                begun++;
+                vcpu.callOut();
+            }
+            vcpus.forEach(vcpu -> vcpu.pauses.awaitOut(true));
+            return pause;
+        } catch (Throwable failure) {
+            vcpus.subList(0, begun).forEach(vcpu -> vcpu.resume(Thread.currentThread()));
+            throw failure;
+        }
+    }
+
+    private void requireOutOfRun() {
+        if (pauses.isInRun()) {
+            throw new IllegalStateException(
+                    this + " is in KVM_RUN on this thread, which can pause or unbind no vCPU there");
+        }
+    }
+
+    /** Makes the thread leave KVM_RUN, or not enter the guest. */
+    private void callOut() {
+        requireFile();
+        if (pauses.isInRun()) {
+            interruptRun();
+        }
+    }
+
+    void resume(Thread holder) {
+        pauses.end(holder);
+    }
+
+    /** A call that reads this vCPU's state. */
+    private int read(Ioctl call, MemorySegment argument) {
+        if (isOwn()) {
+            return fd().ioctl(call, argument);
+        }
+        pauses.begin();
+        try {
+            callOut();
+            pauses.awaitOut(false);
+            return fd().ioctl(call, argument);
+        } finally {
+            pauses.end(Thread.currentThread());
+        }
+    }
+
+    /** A call that writes to this vCPU's state. */
+    private int write(Ioctl call, MemorySegment argument) {
+        boolean first = beginWrite();
+        try {
+            return fd().ioctl(call, argument);
+        } finally {
+            endWrite(first);
+        }
+    }
+
+    /** Calls that read this vCPU's state and write it back. */
+    private void update(Runnable calls) {
+        boolean first = beginWrite();
+        try {
+            calls.run();
+        } finally {
+            endWrite(first);
+        }
+    }
+
+    private boolean beginWrite() {
+        if (isOwn()) {
+            if (!pauses.isInRun()) {
+                complete();
+            }
+            return pauses.beginWrite();
+        }
+        pauses.begin();
+        try {
+            callOut();
+            pauses.awaitOut(true);
+            return pauses.beginWrite();
+        } catch (Throwable refused) {
+            pauses.end(Thread.currentThread());
+            throw refused;
+        }
+    }
+
+    private void endWrite(boolean first) {
+        if (first) {
+            pauses.endWrite();
+        }
+        if (!isOwn()) {
+            pauses.end(Thread.currentThread());
+        }
+    }
+
+    /** The exit is answered: it is completed by the next KVM_RUN, or by what needs that earlier. */
+    void answered() {
+        pauses.answered();
+    }
+
+    /** The exit that the program has now. */
+    VcpuExit exit() {
+        return exits.read();
+    }
+
+    /**
      * Tells a kick from other signals, after which the guest goes on. A kick sets both marks, the vCPU's own first, and
      * here they are taken in the other order: a kick that comes between is found now or by the next KVM_RUN.
      */
     private boolean wasKicked(int result) {
         if (Errno.EINTR.is(result)) {
-            BYTE.setVolatile(shared.segment(), IMMEDIATE_EXIT, (byte) 0);
+            setImmediateExit((byte) 0);
             return (boolean) KICKED.getAndSet(this, false) || Thread.currentThread().isInterrupted();
         }
         // An application processor answers EAGAIN when another one has started it.
@@ -233,8 +468,12 @@ public final class Vcpu extends KvmFile {
      */
     public void kick() {
         kicked = true;
+        interruptRun();
+    }
+
+    private void interruptRun() {
         try {
-            BYTE.setVolatile(shared.segment(), IMMEDIATE_EXIT, (byte) 1);
+            setImmediateExit((byte) 1);
         } catch (IllegalStateException gone) {
             throw new ClosedException(this);
         }
@@ -263,9 +502,10 @@ public final class Vcpu extends KvmFile {
 
     void stop() {
         fd().close();
+        pauses.wake();
         if (KernelAccess.get().isInUse(fd())) {
             if (shared.isOpen()) {
-                BYTE.setVolatile(shared.segment(), IMMEDIATE_EXIT, (byte) 1);
+                setImmediateExit((byte) 1);
             }
             interrupt();
         }
@@ -328,6 +568,7 @@ public final class Vcpu extends KvmFile {
      * @param register the register's number, which says its size as well
      * @param value native memory of that size, with its value
      * @throws IllegalArgumentException when it is of another size or on Java's heap
+     * @throws IllegalStateException while an exit is not answered; see {@link Pause}
      * @throws KernelException when the kernel refuses; {@code ENOENT} when there is no such register
      */
     public void setOneReg(long register, MemorySegment value) {
@@ -347,7 +588,7 @@ public final class Vcpu extends KvmFile {
             MemorySegment request = kvm_one_reg.allocate(arena);
             kvm_one_reg.id(request, register);
             kvm_one_reg.addr(request, value.address());
-            int result = fd().ioctl(call, request);
+            int result = call == GET_ONE_REG ? read(call, request) : write(call, request);
             if (result < 0) {
                 throw new KernelException(call.name(), fd(), String.format("id=0x%x", register), result, "");
             }
@@ -366,7 +607,7 @@ public final class Vcpu extends KvmFile {
      */
     public MpState mpState() {
         MemorySegment struct = kvm_mp_state.allocate(Scratch.begin());
-        fd().call(GET_MP_STATE, struct);
+        requireDone(GET_MP_STATE, read(GET_MP_STATE, struct));
         int number = kvm_mp_state.mp_state(struct);
         return MpState.of(number).orElseThrow(() -> new AnswerException(GET_MP_STATE.name(), fd(),
                 "a state of " + number + ", which this library does not know"));
@@ -377,12 +618,19 @@ public final class Vcpu extends KvmFile {
      * always runnable.
      *
      * @param state what it shall do
+     * @throws IllegalStateException while an exit is not answered; see {@link Pause}
      * @throws KernelException when the kernel refuses; {@code EINVAL} for a state that this VM does not have
      */
     public void setMpState(MpState state) {
         MemorySegment struct = kvm_mp_state.allocate(Scratch.begin());
         kvm_mp_state.mp_state(struct, state.number());
-        fd().call(SET_MP_STATE, struct);
+        requireDone(SET_MP_STATE, write(SET_MP_STATE, struct));
+    }
+
+    private void requireDone(Ioctl call, int result) {
+        if (result < 0) {
+            throw new KernelException(call.name(), fd(), result);
+        }
     }
 
     /**
@@ -406,6 +654,7 @@ public final class Vcpu extends KvmFile {
             case VcpuExit.PortRead _, VcpuExit.PortWrite _ -> "Answer for this port in the program's loop";
             case VcpuExit.MmioRead _, VcpuExit.MmioWrite _ ->
                 "Add a memory slot for this address, or answer for it in the program's loop";
+            case VcpuExit.Closed _ -> "Let the loop end where the vCPU is closed";
             case VcpuExit.Halt _ -> "The guest waits for an interrupt: create an irqchip, or inject one";
             case VcpuExit.Shutdown _ -> "An exception could not be delivered: check the guest's page tables, its "
                     + "interrupt table and its stack";

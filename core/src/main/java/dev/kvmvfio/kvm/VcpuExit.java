@@ -21,9 +21,11 @@ public sealed interface VcpuExit {
      */
     final class PortRead implements VcpuExit {
         private final PortData data;
+        private final Vcpu vcpu;
 
-        PortRead(PortData data) {
+        PortRead(PortData data, Vcpu vcpu) {
             this.data = data;
+            this.vcpu = vcpu;
         }
 
         /**
@@ -65,7 +67,7 @@ public sealed interface VcpuExit {
         }
 
         /**
-         * Answers one of several values.
+         * Answers one of several values; the last one last.
          *
          * @param index from 0 to {@link #count()} - 1
          * @param value of which the lowest {@link #size()} bytes count
@@ -73,6 +75,9 @@ public sealed interface VcpuExit {
          */
         public void answer(int index, int value) {
             data.set(index, value);
+            if (index == count() - 1) {
+                vcpu.answered();
+            }
         }
 
         @Override
@@ -149,9 +154,11 @@ public sealed interface VcpuExit {
      */
     final class MmioRead implements VcpuExit {
         private final MemorySegment mmio;
+        private final Vcpu vcpu;
 
-        MmioRead(MemorySegment mmio) {
+        MmioRead(MemorySegment mmio, Vcpu vcpu) {
             this.mmio = mmio;
+            this.vcpu = vcpu;
         }
 
         /**
@@ -179,6 +186,7 @@ public sealed interface VcpuExit {
          */
         public void answer(long value) {
             mmio.set(ValueLayout.JAVA_LONG, kvm_run.mmio.data$offset(), value);
+            vcpu.answered();
         }
 
         @Override
@@ -263,6 +271,17 @@ public sealed interface VcpuExit {
         @Override
         public String toString() {
             return "interrupted by a kick";
+        }
+    }
+
+    /** The vCPU was closed while it ran, or its VM was: its loop ends. Nothing of it can be used any more. */
+    enum Closed implements VcpuExit {
+        /** Closes tell nothing. */
+        INSTANCE;
+
+        @Override
+        public String toString() {
+            return "closed";
         }
     }
 

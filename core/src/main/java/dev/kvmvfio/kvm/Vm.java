@@ -10,6 +10,7 @@ import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.internal.Scratch;
 import dev.kvmvfio.internal.VmAccess;
 import dev.kvmvfio.kernel.AnswerException;
+import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.EventFd;
 import dev.kvmvfio.kernel.FileDescriptor;
@@ -129,6 +130,22 @@ public final class Vm extends KvmFile {
             new Failures(failure).attempt(vcpu::close);
             throw failure;
         }
+    }
+
+    /**
+     * Keeps the guest from running on any vCPU that there is now, as {@link Vcpu#pause()} does on one. All are told before
+     * the first is waited for. One that is made meanwhile is not paused.
+     *
+     * @return the pause, to be closed by any thread
+     * @throws IllegalStateException within a {@code KVM_RUN} of the same thread, such as in an observer of that call
+     * @throws ClosedException when this VM is closed, or a vCPU meanwhile
+     * @throws KernelException when the signal cannot be sent, as {@link Vcpu#kick()}
+     */
+    public Pause pause() {
+        if (!isOpen()) {
+            throw new ClosedException(this);
+        }
+        return Vcpu.pause(this, Lifecycle.children(this, Vcpu.class));
     }
 
     Architecture architecture() {

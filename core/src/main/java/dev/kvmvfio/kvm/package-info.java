@@ -32,13 +32,16 @@
  *         case VcpuExit.PortRead in -> in.answer(0xff);
  *         case VcpuExit.MmioRead read -> read.answer(0);
  *         case VcpuExit.Interrupted _ -> System.out.println("another thread called kick()");
- *         case VcpuExit.Shutdown _ -> {
+ *         case VcpuExit.Shutdown _, VcpuExit.Closed _ -> {
  *             return;
  *         }
  *         default -> throw vcpu.unhandled(exit); // what the guest did, where, and what helps
  *     }
  * }
  * }
+ *
+ * <p>Another thread looks at the registers of a vCPU that runs, or changes them, within a {@link dev.kvmvfio.kvm.Pause}, of
+ * one vCPU or of the whole VM: its guest stands still until the pause is closed, and its loop does not notice.
  */
 @NullMarked
 package dev.kvmvfio.kvm;

@@ -13,8 +13,8 @@ import java.lang.foreign.MemorySegment;
  * What a virtual processor has on aarch64 alone: {@code vcpu.aarch64()}. Its registers are numbered:
  * {@code vcpu.oneReg}.
  *
- * <p><b>Thread-safety:</b> all methods may be called from any thread; while the vCPU runs they wait until it leaves the
- * guest.
+ * <p><b>Thread-safety:</b> all methods may be called from any thread; on another one than the vCPU's each is done within a
+ * pause of its own ({@code Vcpu.pause()}).
  */
 public final class Aarch64Vcpu {
     static {
@@ -46,6 +46,9 @@ public final class Aarch64Vcpu {
             kvm_vcpu_init.features(target, word,
                     kvm_vcpu_init.features(target, word) | 1 << feature % Integer.SIZE);
         }
-        vcpu.fd().call(INIT, target);
+        int result = vcpu.write(INIT, target);
+        if (result < 0) {
+            throw new KernelException(INIT.name(), vcpu.fd(), result);
+        }
     }
 }

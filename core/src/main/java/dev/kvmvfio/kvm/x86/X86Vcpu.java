@@ -21,8 +21,9 @@ import java.util.function.Consumer;
 /**
  * What a virtual processor has on x86-64 alone, its registers first: {@code vcpu.x86()}.
  *
- * <p><b>Thread-safety:</b> all methods may be called from any thread; while the vCPU runs they wait until it leaves the
- * guest, so kick it first.
+ * <p><b>Thread-safety:</b> all methods may be called from any thread; on another one than the vCPU's each is done within a
+ * pause of its own ({@code Vcpu.pause()}). What writes is an {@link IllegalStateException} while an exit is not
+ * answered: KVM would write over it. Updates of two threads are done one after the other.
  */
 public final class X86Vcpu {
     private static final Ioctl GET_REGS = new Ioctl("KVM_GET_REGS", kvm_x86_64_h.KVM_GET_REGS());
@@ -56,6 +57,7 @@ public final class X86Vcpu {
      * {@code KVM_GET_REGS}, then {@code KVM_SET_REGS}.
      *
      * @param change edits a {@code struct kvm_regs}
+     * @throws IllegalStateException while an exit is not answered
      * @throws KernelException when the kernel refuses
      */
     public void updateRegs(Consumer<MemorySegment> change) {
@@ -77,6 +79,7 @@ public final class X86Vcpu {
      * {@code KVM_GET_SREGS}, then {@code KVM_SET_SREGS}.
      *
      * @param change edits a {@code struct kvm_sregs}
+     * @throws IllegalStateException while an exit is not answered
      * @throws KernelException when the kernel refuses; {@code EINVAL} for control registers that contradict each other
      *         or that the CPUID does not allow
      */
@@ -86,15 +89,23 @@ public final class X86Vcpu {
 
     private MemorySegment get(Ioctl call, GroupLayout layout, SegmentAllocator memory) {
         MemorySegment struct = memory.allocate(layout);
-        fd.call(call, struct);
+        requireDone(call, vcpu.read(call, struct));
         return struct;
+    }
+
+    private int requireDone(Ioctl call, int result) {
+        if (result < 0) {
+            throw new KernelException(call.name(), fd, result);
+        }
+        return result;
     }
 
     private void update(Ioctl get, Ioctl set, GroupLayout layout, Consumer<MemorySegment> change) {
         // Not the thread's scratch memory: the change is the caller's code.
         try (Arena arena = Arena.ofConfined()) {
-            vcpu.whilePaused(() -> {
-                MemorySegment struct = get(get, layout, arena);
+            MemorySegment struct = arena.allocate(layout);
+            vcpu.update(() -> {
+                fd.call(get, struct);
                 change.accept(struct);
                 fd.call(set, struct);
             });
@@ -113,7 +124,7 @@ public final class X86Vcpu {
     public void setCpuid(List<CpuidEntry> entries) {
         List<CpuidEntry> own = entries.stream().map(entry -> entry.withApicId(vcpu.id())).toList();
         try (Arena arena = Arena.ofConfined()) {
-            int result = fd.ioctl(SET_CPUID2, CpuidEntry.write(arena, own));
+            int result = vcpu.write(SET_CPUID2, CpuidEntry.write(arena, own));
             if (result < 0) {
                 throw new KernelException(SET_CPUID2.name(), fd, "nent=" + entries.size(), result, "");
             }
@@ -130,7 +141,7 @@ public final class X86Vcpu {
      */
     public long msr(int index) {
         MemorySegment msrs = msrs(index, 0);
-        if (fd.call(GET_MSRS, msrs) == 0) {
+        if (requireDone(GET_MSRS, vcpu.read(GET_MSRS, msrs)) == 0) {
             throw new HostException(String.format("%s has no MSR 0x%x that can be read", fd, index),
                     "Some depend on what the CPUID says: set that first");
         }
@@ -142,11 +153,12 @@ public final class X86Vcpu {
      *
      * @param index the register's number
      * @param value its new value
+     * @throws IllegalStateException while an exit is not answered
      * @throws HostException when the vCPU has no such register or it does not take the value
      * @throws KernelException when the kernel refuses
      */
     public void setMsr(int index, long value) {
-        if (fd.call(SET_MSRS, msrs(index, value)) == 0) {
+        if (requireDone(SET_MSRS, vcpu.write(SET_MSRS, msrs(index, value))) == 0) {
             throw new HostException(String.format("%s has no MSR 0x%x that takes 0x%x", fd, index, value),
                     "Some depend on what the CPUID says: set that first");
         }

@@ -158,7 +158,7 @@ public final class Machine implements AutoCloseable {
     }
 
     /**
-     * Runs the guest until {@link #stop}.
+     * Runs the guest until {@link #stop}, or until this machine is closed.
      *
      * @throws GuestException when the guest crashes, or does what nothing here answers
      */
@@ -173,6 +173,9 @@ public final class Machine implements AutoCloseable {
                 case VcpuExit.MmioWrite write -> pci.writeMemory(write.address(), write.size(), write.value());
                 case VcpuExit.Interrupted _ -> {
                     // Somebody has called stop(), or the processor's thread got a signal.
+                }
+                case VcpuExit.Closed _ -> {
+                    return;
                 }
                 default -> throw vcpu.unhandled(exit);
             }

@@ -9,6 +9,7 @@ import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_regs;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_run;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_sregs;
+import dev.kvmvfio.kernel.ClosedException;
 import dev.kvmvfio.kernel.Errno;
 import dev.kvmvfio.kernel.EventFd;
 import dev.kvmvfio.kernel.HostException;
@@ -34,6 +35,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
@@ -185,8 +187,8 @@ class MockVcpuTest {
         FutureTask<VcpuExit> running = start(vcpu::run);
         Thread.sleep(20);
         vm.close();
-        assertThatThrownBy(() -> result(running)).isInstanceOf(IllegalStateException.class)
-                .hasMessageEndingWith("is closed");
+        assertThat(result(running)).isEqualTo(VcpuExit.Closed.INSTANCE);
+        assertThatThrownBy(vcpu::run).isInstanceOf(ClosedException.class);
     }
 
     @Test
@@ -204,7 +206,15 @@ class MockVcpuTest {
     @Test
     void oneOfManyThreadsRunsAVcpu() throws Exception {
         Vcpu vcpu = guest(MockCpu::halt);
-        List<FutureTask<VcpuExit>> runs = Stream.generate(() -> start(vcpu::run)).limit(8).toList();
+        CountDownLatch left = new CountDownLatch(8);
+        List<FutureTask<VcpuExit>> runs = Stream.generate(() -> start(() -> {
+            try {
+                return vcpu.run();
+            } finally {
+                left.countDown();
+                left.await();
+            }
+        })).limit(8).toList();
         int exits = 0;
         for (FutureTask<VcpuExit> run : runs) {
             try {
@@ -218,17 +228,15 @@ class MockVcpuTest {
     }
 
     @Test
-    void registersAreReadWhenTheRunHasEnded() throws Exception {
+    void registersAreReadWhileTheGuestRuns() throws Exception {
         vm.interrupts().createIrqchip();
         Vcpu vcpu = guest(MockCpu::halt);
         FutureTask<VcpuExit> running = start(vcpu::run);
         Thread.sleep(20);
-        FutureTask<Long> reading = start(() -> ofRegisters(vcpu));
-        Thread.sleep(20);
-        assertThat(reading.isDone()).isFalse();
+        assertThat(result(start(() -> ofRegisters(vcpu)))).isEqualTo(0xfff0);
+        assertThat(running.isDone()).isFalse();
         vcpu.kick();
         assertThat(result(running)).isEqualTo(VcpuExit.Interrupted.INSTANCE);
-        assertThat(result(reading)).isEqualTo(0xfff0);
     }
 
     private static long ofRegisters(Vcpu vcpu) {
