@@ -355,9 +355,13 @@ public interface Kernel {
      * {@code EINTR}. Nothing else happens to the thread: the signal's handler does nothing, and other calls, such as
      * {@code read}, go on.
      *
+     * <p>In {@link #linux()} the signal is the first real-time one, {@code SIGRTMIN}. Where another library of the process
+     * has a handler for that, {@code -Ddev.kvmvfio.signal=NUMBER} chooses another one for this library, such as
+     * {@code 40}.
+     *
      * @param threadId as {@link #threadId()} returned it on that thread
-     * @return 0 or a negative errno; {@code ESRCH} when there is no such thread; {@code EBUSY} when the program has a
-     *         handler of its own for the signal
+     * @return 0 or a negative errno; {@code ESRCH} when there is no such thread; {@code EBUSY} when the signal has a
+     *         handler that is not this library's, {@code EINVAL} when it can have none
      */
     int interrupt(int threadId);
 

@@ -624,8 +624,8 @@ final class LinuxKernel implements Kernel {
          * stack.
          */
         private static final long NOTHING = Linker.nativeLinker().defaultLookup().find("abs").orElseThrow().address();
-        /** The first real-time signal that libc leaves to programs; the JDK uses none near it. */
-        static final int DEFAULT_SIGNAL = firstRealTimeSignal();
+        /** The one that was chosen, or the first real-time signal that libc leaves to programs; the JDK uses none near it. */
+        static final int DEFAULT_SIGNAL = Integer.getInteger("dev.kvmvfio.signal", firstRealTimeSignal());
         private static final Map<Integer, Integer> INSTALLED = new ConcurrentHashMap<>();
 
         private static int firstRealTimeSignal() {

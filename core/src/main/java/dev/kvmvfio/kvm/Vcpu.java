@@ -463,8 +463,8 @@ public final class Vcpu extends KvmFile {
      * kicks before that answer count as one. What was written before the kick is seen after the answer.
      *
      * @throws ClosedException when this vCPU is closed
-     * @throws KernelException when the signal cannot be sent; {@code EBUSY} when the program handles the first
-     *         real-time signal itself
+     * @throws KernelException when the signal cannot be sent; {@code EBUSY} when something else in the process handles
+     *         it: see {@link dev.kvmvfio.kernel.Kernel#interrupt(int)}
      */
     public void kick() {
         kicked = true;
@@ -487,7 +487,8 @@ public final class Vcpu extends KvmFile {
             int result = fd().kernel().interrupt(number);
             if (result < 0 && !Errno.ESRCH.is(result)) {
                 throw new KernelException("tgkill", this, "thread=" + number, result, Errno.EBUSY.is(result)
-                        ? "The program has a handler of its own for the first real-time signal: it must use another"
+                        ? "Something else in this process handles the signal: choose another with "
+                                + "-Ddev.kvmvfio.signal=NUMBER"
                         : "");
             }
         }
