@@ -78,11 +78,20 @@ final class Dropped {
             return null;
         }
         for (Object dropped; (dropped = QUEUE.poll()) != null;) {
-            ((Watch) dropped).report();
+            report((Watch) dropped);
         }
         Watch watch = new Watch(handle, name, number);
         add(watch);
         return watch;
+    }
+
+    /** What a logger throws is of no concern to who opens something now. */
+    private static void report(Watch dropped) {
+        try {
+            dropped.report();
+        } catch (Throwable failure) {
+            Failures.report(failure);
+        }
     }
 
     private static synchronized void add(Watch watch) {

@@ -72,11 +72,23 @@ public final class Failures {
         }
     }
 
-    /** Hands the first failure to this thread's handler of uncaught exceptions: it is of no concern to the caller. */
+    /** The first failure is of no concern to the caller. */
     public void reportFirst() {
         if (first != null) {
-            Thread current = Thread.currentThread();
-            current.getUncaughtExceptionHandler().uncaughtException(current, first);
+            report(first);
+        }
+    }
+
+    /**
+     * Hands a failure to this thread's handler of uncaught exceptions. Nobody can be told of what that throws; the Java
+     * machine ignores it too.
+     */
+    public static void report(Throwable failure) {
+        Thread current = Thread.currentThread();
+        try {
+            current.getUncaughtExceptionHandler().uncaughtException(current, failure);
+        } catch (Throwable ignored) {
+            return;
         }
     }
 

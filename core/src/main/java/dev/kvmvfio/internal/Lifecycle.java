@@ -14,6 +14,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.SequencedSet;
 import java.util.concurrent.locks.LockSupport;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 import java.util.function.Predicate;
 import java.util.function.Supplier;
@@ -145,7 +146,8 @@ public final class Lifecycle {
             life.exists = true;
         } catch (Throwable thrownInstead) {
             failure = thrownInstead;
-            life.unsure = life.exists = thrown != Turn.thrown(turn) || !isRefusal(failure);
+            boolean answered = thrown == Turn.thrown(turn);
+            life.unsure = life.exists = answered ? !isRefusal(failure) : Turn.lastThrown(turn) != Made.NOTHING;
         } finally {
             counts[Turn.LEASES]--;
             synchronized (life) {
@@ -392,9 +394,49 @@ public final class Lifecycle {
         }
     }
 
-    /** A kernel of the program's own has ended a call with an exception: Linux may have made the call. */
-    public static void callThrew() {
-        Turn.callThrew(Turn.current());
+    /** What became of a call that a kernel of the program's own has ended with an exception. */
+    public enum Made {
+        /** Linux was not asked, or refused. */
+        NOTHING,
+        /** Linux has done it. */
+        DONE,
+        /** Nobody knows. */
+        MAYBE
+    }
+
+    /** How many calls of this thread have ended so. */
+    public static int thrownCalls() {
+        return Turn.thrown(Turn.current());
+    }
+
+    /** A kernel of the program's own has ended a call with an exception. */
+    public static void callThrew(Made made) {
+        Turn.callThrew(Turn.current(), made);
+    }
+
+    /** That a close goes on later, although nothing was refused. */
+    private static final class Later extends RuntimeException {
+        private static final long serialVersionUID = 1;
+        private static final Later INSTANCE = new Later();
+
+        private Later() {
+            super(null, null, false, false);
+        }
+    }
+
+    /** The one step of a release, under a lock that others hold over their calls: who may not wait for them does it later. */
+    public static void whileLocked(ReentrantLock lock, Runnable step) {
+        if (!lock.tryLock()) {
+            if (!Turn.mayWait(Turn.current())) {
+                throw Later.INSTANCE;
+            }
+            lock.lock();
+        }
+        try {
+            step.run();
+        } finally {
+            lock.unlock();
+        }
     }
 
     /** Runs a callback of the program: until it ends, nothing that this thread does waits. */
@@ -623,14 +665,17 @@ public final class Lifecycle {
         try {
             KernelAccess.get().release(handle);
             return true;
+        } catch (Later later) {
+            return false;
         } catch (Throwable failure) {
             boolean answered = thrown == Turn.thrown(turn);
             if (answered && isGone(failure)) {
                 return true;
             }
-            unsure |= !answered || !(failure instanceof KernelException);
             failures.add(failure);
-            return false;
+            Made made = answered ? Made.MAYBE : Turn.lastThrown(turn);
+            unsure |= made == Made.MAYBE && !(answered && failure instanceof KernelException);
+            return made == Made.DONE;
         }
     }
 

@@ -31,8 +31,9 @@ final class Turn {
     private static final int LATER = 2;
     private static final int REFUSED = 3;
     private static final int KNOWN = 4;
+    private static final int MADE = 5;
     private static final ThreadLocal<@Nullable Object[]> OF_THREAD = ThreadLocal
-            .withInitial(() -> new @Nullable Object[]{new int[5], null, new LinkedHashSet<>(), null, null});
+            .withInitial(() -> new @Nullable Object[]{new int[5], null, new LinkedHashSet<>(), null, null, null});
 
     private Turn() {
     }
@@ -65,9 +66,15 @@ final class Turn {
         counts(turn)[CALLS]--;
     }
 
-    /** A kernel of the program's own ended a call with an exception, so that nobody knows whether Linux has made it. */
-    static void callThrew(@Nullable Object[] turn) {
+    /** A kernel of the program's own ended a call with an exception. */
+    static void callThrew(@Nullable Object[] turn, Lifecycle.Made made) {
         counts(turn)[THROWN]++;
+        turn[MADE] = made.name();
+    }
+
+    /** What became of the last such call. */
+    static Lifecycle.Made lastThrown(@Nullable Object[] turn) {
+        return Lifecycle.Made.valueOf((String) Objects.requireNonNull(turn[MADE]));
     }
 
     /** How many calls have ended so. */

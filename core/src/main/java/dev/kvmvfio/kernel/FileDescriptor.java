@@ -152,7 +152,7 @@ public final class FileDescriptor implements AutoCloseable {
 
     /**
      * Runs a call that passes this number to the kernel inside its argument. The number stays this file's until the
-     * call has returned.
+     * call has returned; what closes the file's owner within it would wait for itself.
      *
      * @param call receives the number
      * @return what the call returned
@@ -219,7 +219,9 @@ public final class FileDescriptor implements AutoCloseable {
                     ? IoctlEvent.call(kernel, this, kind, ioctl.number(), argument)
                     : kernel.ioctl(number, ioctl.number(), argument);
         } catch (Throwable thrown) {
-            Lifecycle.callThrew();
+            if (!(kernel instanceof ObservedKernel)) {
+                Lifecycle.callThrew(Lifecycle.Made.MAYBE);
+            }
             throw thrown;
         } finally {
             release();

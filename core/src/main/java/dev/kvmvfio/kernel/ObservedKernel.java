@@ -2,7 +2,9 @@ package dev.kvmvfio.kernel;
 
 import dev.kvmvfio.bindings.kvm.kvm_create_device;
 import dev.kvmvfio.bindings.kvm.kvm_h;
+import dev.kvmvfio.internal.Failures;
 import dev.kvmvfio.internal.Lifecycle;
+import dev.kvmvfio.internal.Lifecycle.Made;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
@@ -69,8 +71,7 @@ public abstract class ObservedKernel implements Kernel {
                 try {
                     observer.accept(call);
                 } catch (Throwable failure) {
-                    Thread current = Thread.currentThread();
-                    current.getUncaughtExceptionHandler().uncaughtException(current, failure);
+                    Failures.report(failure);
                 }
             }
         };
@@ -133,13 +134,40 @@ public abstract class ObservedKernel implements Kernel {
     /** Whatever the observer does within the call, it waits for nobody. */
     private long observe(SystemCall call, LongSupplier made) {
         Lifecycle.enterCall();
+        Remembered remembered = new Remembered(made);
         try {
-            return call(call, made);
+            return call(call, remembered);
         } catch (Throwable thrown) {
-            Lifecycle.callThrew();
+            remembered.threw();
             throw thrown;
         } finally {
             Lifecycle.leaveCall();
+        }
+    }
+
+    /** The call of the kernel behind, and what became of it: the observer may throw before it and after it. */
+    private static final class Remembered implements LongSupplier {
+        private final LongSupplier call;
+        private final int thrownBefore = Lifecycle.thrownCalls();
+        private Made made = Made.NOTHING;
+
+        Remembered(LongSupplier call) {
+            this.call = call;
+        }
+
+        @Override
+        public long getAsLong() {
+            made = made == Made.NOTHING ? Made.MAYBE : made;
+            long result = call.getAsLong();
+            made = result < 0 && made == Made.MAYBE ? Made.NOTHING : Made.DONE;
+            return result;
+        }
+
+        /** An observer behind this one, out of which it came, has told already. */
+        void threw() {
+            if (made != Made.MAYBE || thrownBefore == Lifecycle.thrownCalls()) {
+                Lifecycle.callThrew(made);
+            }
         }
     }
 

@@ -16,7 +16,9 @@ import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Optional;
 import java.util.SortedMap;
-import java.util.TreeMap;
+import java.util.concurrent.ConcurrentSkipListMap;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -42,28 +44,30 @@ public final class GsiRoutes {
     private static final Ioctl SET_GSI_ROUTING = new Ioctl("KVM_SET_GSI_ROUTING", kvm_h.KVM_SET_GSI_ROUTING());
 
     private final Vm vm;
-    private final SortedMap<Integer, MsiRoute> messages = new TreeMap<>();
-    private List<PinRoute> chipRoutes = List.of();
-    private int pins;
-    private int limit;
+    /** Held over the calls that set the table. */
+    private final ReentrantLock setting = new ReentrantLock();
+    private final SortedMap<Integer, MsiRoute> messages = new ConcurrentSkipListMap<>();
+    private volatile List<PinRoute> chipRoutes = List.of();
+    private volatile int pins;
+    private volatile int limit;
 
     GsiRoutes(Vm vm) {
         this.vm = vm;
     }
 
     /** The kernel now has its own chips, and routes to all their pins. */
-    synchronized void start(List<PinRoute> routes) {
+    void start(List<PinRoute> routes) {
         start(1 + routes.stream().mapToInt(PinRoute::gsi).max().orElseThrow());
         chipRoutes = routes;
     }
 
     /** The kernel now has interrupt controllers, and no route yet; the first GSIs are pins of the program's own. */
-    synchronized void start(int ownPins) {
+    void start(int ownPins) {
         pins = ownPins;
         limit = vm.checkExtension(kvm_h.KVM_CAP_IRQ_ROUTING());
     }
 
-    synchronized boolean isStarted() {
+    boolean isStarted() {
         return limit > 0;
     }
 
@@ -77,7 +81,7 @@ public final class GsiRoutes {
      * @throws KernelException when the kernel refuses; nothing is added
      */
     public MsiRoute addMsi(long address, int data) {
-        return Lifecycle.lease(vm, () -> add(null, new MsiRoute.Message(address, data)));
+        return Lifecycle.lease(vm, () -> whileSetting(() -> add(null, new MsiRoute.Message(address, data))));
     }
 
     /**
@@ -93,10 +97,19 @@ public final class GsiRoutes {
      * @throws KernelException when the kernel refuses; nothing is added
      */
     public MsiRoute addMsiForPin(int pin, long address, int data) {
-        return Lifecycle.lease(vm, () -> add(pin, new MsiRoute.Message(address, data)));
+        return Lifecycle.lease(vm, () -> whileSetting(() -> add(pin, new MsiRoute.Message(address, data))));
     }
 
-    private synchronized MsiRoute add(@Nullable Integer pin, MsiRoute.Message message) {
+    private <T> T whileSetting(Supplier<T> change) {
+        setting.lock();
+        try {
+            return change.get();
+        } finally {
+            setting.unlock();
+        }
+    }
+
+    private MsiRoute add(@Nullable Integer pin, MsiRoute.Message message) {
         int gsi = pin == null ? freeGsi() : checked(pin);
         MsiRoute added = new MsiRoute(this, gsi, message);
         return Lifecycle.make(added, () -> assign(added), vm);
@@ -104,10 +117,11 @@ public final class GsiRoutes {
 
     private void assign(MsiRoute added) {
         messages.put(added.gsi(), added);
-        int result = set();
-        if (result < 0) {
+        try {
+            set(added);
+        } catch (Throwable failure) {
             messages.remove(added.gsi());
-            throw refused(added, result);
+            throw failure;
         }
     }
 
@@ -138,43 +152,46 @@ public final class GsiRoutes {
     }
 
     void update(MsiRoute route, MsiRoute.Message changed) {
-        Lifecycle.lease(route, () -> replace(route, changed));
+        Lifecycle.lease(route, () -> whileSetting(() -> replace(route, changed)));
     }
 
-    private synchronized MsiRoute replace(MsiRoute route, MsiRoute.Message changed) {
+    private MsiRoute replace(MsiRoute route, MsiRoute.Message changed) {
         MsiRoute.Message before = route.message();
         if (!changed.equals(before)) {
             route.setMessage(changed);
-            int result = set();
-            if (result < 0) {
+            try {
+                set(route);
+            } catch (Throwable failure) {
                 route.setMessage(before);
-                throw refused(route, result);
+                throw failure;
             }
         }
         return route;
     }
 
     /** A VM that is being closed takes its table along. */
-    synchronized void remove(MsiRoute route) {
-        messages.remove(route.gsi());
-        int result = vm.isOpen() ? set() : 0;
-        if (result < 0) {
-            messages.put(route.gsi(), route);
-            throw refused(route, result);
-        }
+    void remove(MsiRoute route) {
+        Lifecycle.whileLocked(setting, () -> {
+            boolean hadGsi = messages.remove(route.gsi(), route);
+            try {
+                if (vm.isOpen()) {
+                    set(route);
+                }
+            } catch (Throwable failure) {
+                if (hadGsi) {
+                    messages.put(route.gsi(), route);
+                }
+                throw failure;
+            }
+        });
     }
 
-    synchronized Optional<MsiRoute> find(int gsi) {
+    Optional<MsiRoute> find(int gsi) {
         return Optional.ofNullable(messages.get(gsi));
     }
 
-    private KernelException refused(MsiRoute route, int result) {
-        return new KernelException(SET_GSI_ROUTING.name(), vm.fd(),
-                "nr=" + (chipRoutes.size() + messages.size()) + ", " + route, result, "");
-    }
-
     /** The call replaces the whole table, so the chips' pins are in it each time. */
-    private int set() {
+    private void set(MsiRoute changed) {
         int count = chipRoutes.size() + messages.size();
         long header = kvm_irq_routing.entries$offset();
         try (Arena arena = Arena.ofConfined()) {
@@ -183,7 +200,10 @@ public final class GsiRoutes {
             Entries entries = new Entries(table.asSlice(header));
             chipRoutes.forEach(entries::addPin);
             messages.values().forEach(entries::addMessage);
-            return vm.fd().ioctl(SET_GSI_ROUTING, table);
+            int result = vm.fd().ioctl(SET_GSI_ROUTING, table);
+            if (result < 0) {
+                throw new KernelException(SET_GSI_ROUTING.name(), vm.fd(), "nr=" + count + ", " + changed, result, "");
+            }
         }
     }
 

@@ -159,7 +159,7 @@ public final class AttachedDevice extends Handle {
 
     private void leftContainer(VfioGroup group) {
         if (dmaSpace != null) {
-            listener.accept(new Step(true, "VFIO_GROUP_UNSET_CONTAINER", group.toString(), ""));
+            tell(new Step(true, "VFIO_GROUP_UNSET_CONTAINER", group.toString(), ""));
         }
     }
 
@@ -188,7 +188,12 @@ public final class AttachedDevice extends Handle {
 
     /** Told only when the undo is known: a watcher that throws ends the attach like a failed step. */
     private void done(String call, Object file, String result) {
-        listener.accept(new Step(false, call, file.toString(), result));
+        tell(new Step(false, call, file.toString(), result));
+    }
+
+    /** What the listener closes waits for nobody: it may wait itself, for who waits for this thread. */
+    private void tell(Step step) {
+        Lifecycle.callBack(() -> listener.accept(step));
     }
 
     /** It is closed with this device, the youngest first, and the listener is told then. */
@@ -200,7 +205,7 @@ public final class AttachedDevice extends Handle {
     private void undone(Handle handle, Object file, String... calls) {
         String name = file.toString();
         for (String call : calls) {
-            Lifecycle.follow(handle, () -> listener.accept(new Step(true, call, name, "")));
+            Lifecycle.follow(handle, () -> tell(new Step(true, call, name, "")));
         }
     }
 

@@ -194,7 +194,8 @@ public final class GuestMemory extends Handle {
      * Maps all blocks into an address space of devices, and those that are added later.
      *
      * @param space an IOAS or a container
-     * @return what takes the blocks out of the space when it is closed; it belongs to the space and to this memory
+     * @return what takes the blocks out of the space when it is closed; it belongs to the space and to this memory, and is
+     *         closed when the last group leaves a container, whose mappings go then
      * @throws IllegalArgumentException when the space has this memory already, or is of another kernel
      * @throws KernelException when the kernel refuses one of the mappings; nothing is mapped then
      */

@@ -45,7 +45,7 @@ public final class Attachment extends Handle {
 
     @Override
     protected boolean quiesce() {
-        return !binding.isCurrent(this) || Lifecycle.quiesce(binding.device());
+        return binding.quiesce(this);
     }
 
     @Override

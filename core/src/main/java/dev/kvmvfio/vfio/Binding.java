@@ -13,6 +13,7 @@ import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.KernelException;
 import java.lang.foreign.MemorySegment;
 import java.util.Optional;
+import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
 /** A device's binding to an iommufd, and its attachment there: what the two types of bound devices share. */
@@ -28,7 +29,9 @@ final class Binding {
     private final VfioDevice device;
     private final Iommufd iommufd;
     private volatile int id;
-    private @Nullable Attachment attachment;
+    /** Held over the calls that attach and detach. */
+    private final ReentrantLock changing = new ReentrantLock();
+    private volatile @Nullable Attachment attachment;
 
     Binding(VfioDevice device, Iommufd iommufd) {
         this.device = device;
@@ -57,23 +60,33 @@ final class Binding {
             throw new IllegalArgumentException(ioas + " is of another iommufd than " + iommufd);
         }
         Attachment made = new Attachment(this, ioas);
-        Optional<Attachment> replaced = Lifecycle.lease(device, () -> replace(made, ioas));
+        Optional<Attachment> replaced = Lifecycle.lease(device, () -> {
+            changing.lock();
+            try {
+                return replace(made, ioas);
+            } finally {
+                changing.unlock();
+            }
+        });
         replaced.ifPresent(Attachment::close);
         return made;
     }
 
-    private synchronized Optional<Attachment> replace(Attachment made, Ioas ioas) {
+    private Optional<Attachment> replace(Attachment made, Ioas ioas) {
         Attachment before = attachment;
-        Lifecycle.make(made, () -> {
-            // From here the kernel may have it, whatever the call ends with.
-            attachment = made;
-            try {
+        try {
+            Lifecycle.make(made, () -> {
+                // From here the kernel may have it, whatever the call ends with.
+                attachment = made;
                 made.setHwptId(attachTo(ioas));
-            } catch (KernelException refused) {
+            }, device, ioas);
+        } catch (Throwable failure) {
+            // What was attached after all was detached then.
+            if (attachment == made && Lifecycle.isClosed(made)) {
                 attachment = before;
-                throw refused;
             }
-        }, device, ioas);
+            throw failure;
+        }
         return Optional.ofNullable(before);
     }
 
@@ -98,19 +111,33 @@ final class Binding {
         };
     }
 
-    /** Whether closing an attachment takes the device's memory away; one that was replaced does not. */
-    synchronized boolean isCurrent(Attachment some) {
-        return attachment == some;
+    /**
+     * Makes the device silent before its attachment ends; one that was replaced ends without it.
+     *
+     * @return false while another thread attaches or detaches, or the device goes on
+     */
+    boolean quiesce(Attachment ending) {
+        if (!changing.tryLock()) {
+            return false;
+        }
+        boolean replaced = attachment != ending;
+        changing.unlock();
+        return replaced || Lifecycle.quiesce(device);
     }
 
     /** The kernel answers a detach of what is not attached with success, so only the current attachment may ask. */
-    synchronized void detach(Attachment ended) {
-        if (attachment != ended) {
-            return;
-        }
+    void detach(Attachment ended) {
+        Lifecycle.whileLocked(changing, () -> {
+            if (attachment == ended) {
+                detach();
+                attachment = null;
+            }
+        });
+    }
+
+    private void detach() {
         MemorySegment request = vfio_device_detach_iommufd_pt.allocate(Scratch.begin());
         vfio_device_detach_iommufd_pt.argsz(request, DETACH_SIZE);
         device.fd().call(DETACH, request);
-        attachment = null;
     }
 }

@@ -25,6 +25,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
@@ -61,6 +62,8 @@ public final class Interrupt {
     private final int index;
     private final int flags;
     private final int count;
+    /** Held over the calls that enable and disable. */
+    private final ReentrantLock changing = new ReentrantLock();
     private volatile @Nullable Enabled enabled;
 
     /** That the interrupt is enabled, until it is disabled. */
@@ -200,26 +203,33 @@ public final class Interrupt {
 
     /** {@link #enable(List)} for one who disables it again, unless it is enabled already. */
     Handle enableFor(Handle user, List<EventFd> vectors) {
-        return Lifecycle.lease(device, () -> {
-            synchronized (this) {
-                requireFree(vectors.size());
-                enable(vectors);
-                return Lifecycle.adopt(Objects.requireNonNull(enabled), user);
-            }
+        return whileChanging(() -> {
+            requireFree(vectors.size());
+            enable(vectors);
+            return Lifecycle.adopt(Objects.requireNonNull(enabled), user);
         });
     }
 
     /** Two threads that enable it make one interrupt of it, which is disabled once. */
     private void enableBy(Runnable call) {
-        Lifecycle.lease(device, () -> {
-            synchronized (this) {
-                if (isEnabled()) {
-                    whileOpen(call);
-                } else {
-                    make(new Enabled(), enabled, call);
-                }
+        whileChanging(() -> {
+            if (isEnabled()) {
+                whileOpen(call);
+            } else {
+                make(new Enabled(), enabled, call);
             }
             return this;
+        });
+    }
+
+    private <T> T whileChanging(Supplier<T> change) {
+        return Lifecycle.lease(device, () -> {
+            changing.lock();
+            try {
+                return change.get();
+            } finally {
+                changing.unlock();
+            }
         });
     }
 
@@ -237,7 +247,11 @@ public final class Interrupt {
     }
 
     /** One that was enabled anew meanwhile is the later one's to disable; the kernel says EINVAL when it is disabled. */
-    private synchronized void disable(Enabled ended) {
+    private void disable(Enabled ended) {
+        Lifecycle.whileLocked(changing, () -> disableIfCurrent(ended));
+    }
+
+    private void disableIfCurrent(Enabled ended) {
         if (enabled != ended) {
             return;
         }

@@ -193,10 +193,10 @@ public final class VfioContainer extends DmaSpace {
                 .noneMatch(other -> other != member && other.isOpen());
     }
 
-    /** The mappings end with the last group, so they are closed while the kernel still knows them. */
+    /** The mappings, and what maps, end with the last group, so they are closed while the kernel still knows them. */
     boolean closeIommu() {
-        Iommu last = iommu;
-        return last == null || Lifecycle.closeAll(List.of(last));
+        return Lifecycle.closeAll(Lifecycle.children(this).reversed().stream()
+                .filter(child -> !(child instanceof Membership)).toList());
     }
 
     @Override
