@@ -16,6 +16,7 @@ import java.util.SequencedSet;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
+import java.util.function.LongSupplier;
 import java.util.function.Predicate;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
@@ -436,6 +437,16 @@ public final class Lifecycle {
             step.run();
         } finally {
             lock.unlock();
+        }
+    }
+
+    /** A call on no file yet, into a kernel that may be a program's own: until it ends, nothing that this thread does waits. */
+    public static long call(LongSupplier call) {
+        enterCall();
+        try {
+            return call.getAsLong();
+        } finally {
+            leaveCall();
         }
     }
 

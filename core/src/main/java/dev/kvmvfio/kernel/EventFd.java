@@ -32,7 +32,8 @@ public final class EventFd extends FileHandle {
      * @throws KernelException when no file can be opened
      */
     public static EventFd create(Kernel kernel) {
-        int result = kernel.eventfd(0, system_h.EFD_CLOEXEC() | system_h.EFD_NONBLOCK());
+        int result = (int) Lifecycle
+                .call(() -> kernel.eventfd(0, system_h.EFD_CLOEXEC() | system_h.EFD_NONBLOCK()));
         if (result < 0) {
             throw new KernelException("eventfd", "this process", result);
         }

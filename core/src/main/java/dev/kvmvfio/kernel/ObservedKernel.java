@@ -119,7 +119,8 @@ public abstract class ObservedKernel implements Kernel {
     }
 
     /**
-     * Makes a call, or answers in its place.
+     * Makes a call, or answers in its place. What it throws comes out of the call, and what Linux did before that counts:
+     * what it has made is given back, and what it has taken back is not asked for again.
      *
      * @param call what is called; {@link SystemCall#returned} adds how it ended
      * @param made makes the call and returns its result

@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvmvfio.kernel.EventFd;
 import dev.kvmvfio.kernel.Handle;
+import dev.kvmvfio.kernel.HostMemory;
+import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.ObservedKernel;
 import dev.kvmvfio.kernel.SystemCall;
 import dev.kvmvfio.kvm.Kvm;
@@ -15,6 +17,7 @@ import dev.kvmvfio.passthrough.VfioInterface;
 import dev.kvmvfio.pci.PciAddress;
 import dev.kvmvfio.vfio.BoundGuestDevice;
 import dev.kvmvfio.vfio.Interrupt;
+import java.lang.reflect.Proxy;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
@@ -141,16 +144,7 @@ class CrossedCloseTest {
     void aListenerWaitsForNobody(boolean undo) throws Exception {
         CountDownLatch inside = new CountDownLatch(1);
         CountDownLatch closed = new CountDownLatch(1);
-        kernel.name = "KVM_CREATE_VCPU";
-        FutureTask<Void> creating = new FutureTask<>(() -> {
-            kernel.within.put(Thread.currentThread(), () -> {
-                inside.countDown();
-                await(closed);
-            });
-            vms.get(1).createVcpu(0);
-        }, null);
-        Thread.ofPlatform().daemon().start(creating);
-        await(inside);
+        FutureTask<Void> creating = creating(inside, closed);
         FutureTask<Void> attaching = new FutureTask<>(() -> AttachedDevice.request(kernel, DEVICES.getFirst())
                 .watch(step -> {
                     if (step.isUndo() == undo) {
@@ -162,6 +156,48 @@ class CrossedCloseTest {
         attaching.get(20, TimeUnit.SECONDS);
         assertThat(creating).failsWithin(20, TimeUnit.SECONDS);
         assertThat(kvm.openHandles()).containsExactly(vms.getFirst());
+    }
+
+    /** A kernel of the program's own that is no observer. */
+    @ParameterizedTest
+    @ValueSource(strings = {"open", "eventfd", "mmap", "memfd", "ftruncate", "ioctl", "munmap", "close"})
+    void aCloseInAKernelOfTheProgramWaitsForNobody(String call) throws Exception {
+        CountDownLatch inside = new CountDownLatch(1);
+        CountDownLatch closed = new CountDownLatch(1);
+        FutureTask<Void> creating = creating(inside, closed);
+        Kernel own = (Kernel) Proxy.newProxyInstance(Kernel.class.getClassLoader(), new Class<?>[]{Kernel.class},
+                (_, method, arguments) -> {
+                    if (method.getName().equals(call)) {
+                        vms.get(1).close();
+                        closed.countDown();
+                    }
+                    return method.invoke(mock, arguments);
+                });
+        FutureTask<Void> using = new FutureTask<>(() -> {
+            EventFd.create(own).close();
+            HostMemory.allocate(own, 1 << 16).close();
+            HostMemory.request(own, 1 << 16).memfd("guest").allocate().close();
+            Kvm.open(own).close();
+        }, null);
+        Thread.ofPlatform().daemon().start(using);
+        using.get(20, TimeUnit.SECONDS);
+        assertThat(closed.getCount()).isZero();
+        assertThat(creating).failsWithin(20, TimeUnit.SECONDS);
+    }
+
+    /** Another thread, which waits in a call on the second VM until that is closed. */
+    private FutureTask<Void> creating(CountDownLatch inside, CountDownLatch closed) {
+        kernel.name = "KVM_CREATE_VCPU";
+        FutureTask<Void> creating = new FutureTask<>(() -> {
+            kernel.within.put(Thread.currentThread(), () -> {
+                inside.countDown();
+                await(closed);
+            });
+            vms.get(1).createVcpu(0);
+        }, null);
+        Thread.ofPlatform().daemon().start(creating);
+        await(inside);
+        return creating;
     }
 
     private static void await(CountDownLatch latch) {
