@@ -223,8 +223,8 @@ public sealed class VfioDevice extends Handle permits BoundDevice, GuestDevice {
     }
 
     /**
-     * {@code VFIO_DEVICE_RESET}. Interrupts that are enabled stay so, and the kernel restores the configuration space. What
-     * is in the device's own registers is as after power-on, such as its masks of interrupts.
+     * {@code VFIO_DEVICE_RESET}. Interrupts that are enabled stay so, and the kernel restores the configuration space; the
+     * device's own registers are for its driver to set anew.
      *
      * @throws KernelException when the kernel refuses; {@code EINVAL} when the device cannot be reset by itself
      */
