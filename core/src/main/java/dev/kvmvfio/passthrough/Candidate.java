@@ -1,5 +1,6 @@
 package dev.kvmvfio.passthrough;
 
+import dev.kvmvfio.internal.Holders;
 import dev.kvmvfio.internal.SystemFiles;
 import dev.kvmvfio.iommufd.Iommufd;
 import dev.kvmvfio.kernel.AnswerException;
@@ -20,7 +21,8 @@ import java.util.stream.Collectors;
 
 /**
  * A PCI device of the host in the eyes of someone who wants to attach one: what it is, who has it, and whether it can
- * be attached now. Nothing is opened to find out, so that a device that another program has open is not noticed.
+ * be attached now. Nothing is opened to find out, so that a device of another program is noticed only where the caller
+ * may see the files that it has open.
  *
  * {@snippet :
  * Candidate.list(Kernel.linux()).forEach(System.out::println);
@@ -96,11 +98,15 @@ public record Candidate(PciAddress address, int vendorId, int deviceId, int clas
                                     .collect(Collectors.joining(", ")),
                     "kvm-vfio bind " + blockers.getFirst()));
         }
-        return InterfaceChoice.auto(device).chosen() == VfioInterface.CDEV
+        String groupNode = "/dev/vfio/" + group.number();
+        Optional<Obstacle> ofTheInterface = InterfaceChoice.auto(device).chosen() == VfioInterface.CDEV
                 ? nodeObstacle(device.kernel(), VfioCdev.path(device), Iommufd.PATH)
                         .or(() -> interruptObstacle(device.kernel(), "iommufd"))
-                : nodeObstacle(device.kernel(), "/dev/vfio/" + group.number(), VfioContainer.PATH)
+                : nodeObstacle(device.kernel(), groupNode, VfioContainer.PATH)
                         .or(() -> interruptObstacle(device.kernel(), "vfio_iommu_type1"));
+        return ofTheInterface
+                .or(() -> Holders.others(device.kernel(), List.of(VfioCdev.path(device), groupNode)).stream()
+                        .findFirst().map(holder -> new Obstacle(holder, "")));
     }
 
     private static Obstacle withoutVfioDriver(PciDevice device) {

@@ -1,5 +1,6 @@
 package dev.kvmvfio.pci;
 
+import dev.kvmvfio.internal.Holders;
 import dev.kvmvfio.internal.SystemFiles;
 import dev.kvmvfio.kernel.DeviceNumber;
 import dev.kvmvfio.kernel.Kernel;
@@ -153,21 +154,6 @@ final class DeviceUse {
         device.vfioName().ifPresent(name -> nodes.add("/dev/vfio/devices/" + name));
         device.vfioName().flatMap(_ -> device.iommuGroup())
                 .ifPresent(group -> nodes.add("/dev/vfio/" + group.number()));
-        return nodes.isEmpty()
-                ? List.of()
-                : SystemFiles.names(kernel, "/proc").stream().filter(name -> name.matches("[0-9]+"))
-                        .filter(process -> hasOpen(process, nodes))
-                        .map(process -> "process " + process + " ("
-                                + SystemFiles.text(kernel, "/proc/" + process + "/comm").orElse("?") + ") has it open")
-                        .toList();
-    }
-
-    private boolean hasOpen(String process, Set<String> nodes) {
-        List<String> files = new ArrayList<>();
-        String folder = "/proc/" + process + "/fd";
-        return kernel.list(folder, files) == 0 && files.stream().anyMatch(file -> {
-            StringBuilder target = new StringBuilder();
-            return kernel.readlink(folder + "/" + file, target) == 0 && nodes.contains(target.toString());
-        });
+        return Holders.of(kernel, nodes);
     }
 }

@@ -2,6 +2,7 @@ package dev.kvmvfio.vfio;
 
 import dev.kvmvfio.bindings.vfio.vfio_device_bind_iommufd;
 import dev.kvmvfio.bindings.vfio.vfio_h;
+import dev.kvmvfio.internal.Holders;
 import dev.kvmvfio.internal.DeviceNode;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.OneKernel;
@@ -137,6 +138,7 @@ public final class VfioCdev extends VfioFile {
                     + device.iommuGroup().map(group -> "" + group.number()).orElse("<group>")
                     + " there, or use the group interface";
             case EINVAL -> "The device is bound already, here or through another open of its cdev"
+                    + Holders.suffix(fd().kernel(), path(device))
                     + (forVm ? "" : ", or its driver works for a VM only: register it with KVM");
             case EPERM -> device.iommuGroup().filter(group -> !group.blockers().isEmpty())
                     .map(group -> "Its group is used by the host: " + group.describe()

@@ -2,6 +2,7 @@ package dev.kvmvfio.vfio;
 
 import dev.kvmvfio.bindings.vfio.vfio_group_status;
 import dev.kvmvfio.bindings.vfio.vfio_h;
+import dev.kvmvfio.internal.Holders;
 import dev.kvmvfio.internal.DeviceNode;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.Remedy;
@@ -63,7 +64,7 @@ public final class VfioGroup extends VfioFile {
     private static String openRemedy(IommuGroup group, Errno errno) {
         return switch (errno) {
             case EBUSY -> "It can be open only once: it is open here or in another process, or one of its devices is "
-                    + "bound through its cdev";
+                    + "bound through its cdev" + Holders.suffix(group.kernel(), "/dev/vfio/" + group.number());
             case ENOENT -> "Bind a device of the group to vfio-pci, and load the module vfio; a container needs "
                     + "--device with this path. The group has " + group.describe();
             case ENODEV -> "No device of the group is bound to a VFIO driver: " + group.describe();
