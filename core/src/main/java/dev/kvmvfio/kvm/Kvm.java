@@ -16,7 +16,9 @@ import dev.kvmvfio.kernel.HostException;
 import dev.kvmvfio.kernel.Ioctl;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.kernel.KernelException;
+import dev.kvmvfio.kernel.KvmVfioException;
 import dev.kvmvfio.kvm.x86.X86Kvm;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -70,6 +72,36 @@ public final class Kvm extends FileHandle {
     public static Kvm open(Kernel kernel) {
         FileDescriptor fd = DeviceNode.open(kernel, PATH, Kvm::openRemedy);
         return Lifecycle.complete(Lifecycle.root(new Kvm(fd), fd), Kvm::checkApiVersion);
+    }
+
+    /**
+     * Why no virtual machine can be made on the running Linux. It tries: it opens {@code /dev/kvm}, makes a VM, and
+     * closes both.
+     *
+     * @return what it was refused with, such as a {@link KernelException}, whose message says what to do; empty when
+     *         KVM works
+     */
+    public static Optional<RuntimeException> unavailabilityCause() {
+        try {
+            return unavailabilityCause(Kernel.linux());
+        } catch (UnsupportedOperationException | IllegalCallerException noLinux) {
+            return Optional.of(noLinux);
+        }
+    }
+
+    /**
+     * Why no virtual machine can be made on a kernel. It tries: it opens {@code /dev/kvm}, makes a VM, and closes both.
+     *
+     * @param kernel where to try
+     * @return what it was refused with, such as a {@link KernelException}, whose message says what to do; empty when
+     *         KVM works
+     */
+    public static Optional<RuntimeException> unavailabilityCause(Kernel kernel) {
+        try (Kvm kvm = open(kernel); Vm _ = kvm.createVm()) {
+            return Optional.empty();
+        } catch (KvmVfioException refused) {
+            return Optional.of(refused);
+        }
     }
 
     private void checkApiVersion() {

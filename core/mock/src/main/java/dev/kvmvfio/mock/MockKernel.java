@@ -19,6 +19,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Set;
 import java.util.function.LongSupplier;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -228,7 +229,7 @@ public final class MockKernel extends ObservedKernel implements AutoCloseable {
      * @return one sentence for each; empty when there is nothing
      */
     public List<String> leaks() {
-        return machine.locked(machine::leaks);
+        return machine.locked(machine::leaks).stream().map(Machine.Leak::words).toList();
     }
 
     /**
@@ -265,14 +266,16 @@ public final class MockKernel extends ObservedKernel implements AutoCloseable {
     /**
      * Ends the test. Nothing is given back that the program still holds.
      *
-     * @throws AssertionError when the program left something behind; it says what
+     * @throws AssertionError when the program left something behind; it says what, and which line of the program opened
+     *         or mapped it
      */
     @Override
     public void close() {
-        List<String> leaks = leaks();
+        List<Machine.Leak> leaks = machine.locked(machine::leaks);
         machine.close();
         if (!leaks.isEmpty()) {
-            throw new AssertionError("left behind on the mock kernel:\n  " + String.join("\n  ", leaks));
+            throw new AssertionError("left behind on the mock kernel:" + leaks.stream()
+                    .map(leak -> "\n  " + leak.words() + leak.origin()).collect(Collectors.joining()));
         }
     }
 }

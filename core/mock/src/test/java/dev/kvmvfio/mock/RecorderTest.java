@@ -158,7 +158,9 @@ class RecorderTest {
                         "0000:6a:01.0 is bound to iommufd", "IOVA 0x4000..0x5fff is mapped in IOAS 2",
                         "2 pages are pinned");
         assertThatThrownBy(kernel::close).isInstanceOf(AssertionError.class).hasMessageContaining("left behind")
-                .hasMessageContaining("IOVA 0x4000");
+                .hasMessageContaining("IOVA 0x4000")
+                .message()
+                .containsPattern("fd " + kvm + " is open: /dev/kvm\n      at \\S*Calls\\.open\\(Calls.java:\\d+\\)\n");
     }
 
     @Test

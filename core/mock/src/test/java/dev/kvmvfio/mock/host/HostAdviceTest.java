@@ -411,6 +411,9 @@ class HostAdviceTest {
     @Test
     void kvmThatMakesNoMachine() {
         try (MockKernel kernel = host().start()) {
+            assertThat(Kvm.unavailabilityCause(kernel)).isEmpty();
+            kernel.failCall("KVM_CREATE_VM", 1, Errno.EPERM);
+            assertThat(Kvm.unavailabilityCause(kernel)).get().asString().contains("KVM_CREATE_VM", "EPERM");
             kernel.failCall("KVM_CREATE_VM", 1, Errno.EPERM);
             assertThat(HostCheck.run(kernel, MEMORY, List.of("kvm"))).singleElement().satisfies(finding -> {
                 assertThat(finding.level()).isEqualTo(Level.FAILS);

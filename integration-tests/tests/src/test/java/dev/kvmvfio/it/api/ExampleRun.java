@@ -2,6 +2,7 @@ package dev.kvmvfio.it.api;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.kvmvfio.junit.MockKernelExtension;
 import dev.kvmvfio.kernel.Kernel;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -20,6 +21,11 @@ import java.util.stream.Stream;
 import javax.tools.JavaCompiler;
 import javax.tools.StandardJavaFileManager;
 import javax.tools.ToolProvider;
+import org.junit.platform.engine.discovery.DiscoverySelectors;
+import org.junit.platform.launcher.core.LauncherDiscoveryRequestBuilder;
+import org.junit.platform.launcher.core.LauncherFactory;
+import org.junit.platform.launcher.listeners.SummaryGeneratingListener;
+import org.junit.platform.launcher.listeners.TestExecutionSummary;
 
 /**
  * A compiled example in classes of its own: the library is loaded anew for it, with a {@link Kernel#linux()} that is
@@ -42,7 +48,8 @@ final class ExampleRun implements AutoCloseable {
     /** Loads the library's classes again, and takes all others from the tests. */
     private static final class Anew extends URLClassLoader {
         Anew() {
-            super(Stream.concat(Stream.of(LINUX_IS_THE_MOCK, JavaSource.home(ExampleRun.class)),
+            super(Stream.concat(Stream.of(LINUX_IS_THE_MOCK, JavaSource.home(ExampleRun.class),
+                    JavaSource.home(MockKernelExtension.class)),
                     JavaSource.MODULES.stream()).map(Anew::url).toArray(URL[]::new), ExampleRun.class.getClassLoader());
         }
 
@@ -119,6 +126,15 @@ final class ExampleRun implements AutoCloseable {
             main.setAccessible(true);
             main.invoke(null, (Object) new String[0]);
         }));
+    }
+
+    /** Runs a test class, and answers what failed. */
+    List<Throwable> tests(String name) throws ReflectiveOperationException {
+        SummaryGeneratingListener listener = new SummaryGeneratingListener();
+        LauncherFactory.create().execute(LauncherDiscoveryRequestBuilder.request()
+                .selectors(DiscoverySelectors.selectClass(loader.loadClass(name))).build(), listener);
+        assertThat(listener.getSummary().getTestsFoundCount()).isPositive();
+        return listener.getSummary().getFailures().stream().map(TestExecutionSummary.Failure::getException).toList();
     }
 
     /** Runs statements, in a program that has a VM or in one that has none. */

@@ -54,7 +54,7 @@ class ExamplesTest {
     Stream<DynamicTest> examplesRun() throws IOException {
         List<Example> examples = new ArrayList<>(inMarkdown(ROOT.resolve("README.md")));
         assertThat(examples).as("examples in the README").isNotEmpty();
-        for (String documented : List.of("core", "core/mock", "integration-tests/vmm")) {
+        for (String documented : List.of("core", "core/mock", "integration-tests/vmm", "integration-tests/junit")) {
             List<Example> snippets = inSources(ROOT.resolve(documented, "src/main/java"));
             assertThat(snippets).as("examples in the Javadoc of %s", documented).isNotEmpty();
             examples.addAll(snippets);
@@ -70,6 +70,13 @@ class ExamplesTest {
                 .filter(code -> code.contains("class "))).first().isEqualTo(file);
         assertThat(inJavadoc(ROOT.resolve("core/src/main/java/module-info.java")).getFirst().code()
                 .strip()).isEqualTo(file.strip());
+    }
+
+    @Test
+    void theTestClassIsThatOfTheProgramThatUsesARelease() throws IOException {
+        String file = Files.readString(ROOT.resolve("scripts/package.d/program/src/test/java/user/VmmTest.java"));
+        assertThat(inMarkdown(ROOT.resolve("README.md")).stream().map(Example::code)
+                .filter(code -> code.contains("@Test"))).containsExactly(file.replace("package user;\n\n", ""));
     }
 
     @Test
@@ -142,15 +149,25 @@ class ExamplesTest {
                 """.formatted(example.code());
     }
 
+    /** A class on a page of Javadoc has no imports. */
+    private static String inFile(Example example) {
+        return example.code().contains("import ")
+                ? example.code()
+                : imports() + example.ownPackage() + "import org.junit.jupiter.api.*;\n"
+                        + "import org.junit.jupiter.api.extension.*;\n" + example.code();
+    }
+
     private static void run(Example example) throws Exception {
-        String code = example.code();
-        boolean isFile = FILE.matcher(code).find();
+        boolean isFile = FILE.matcher(example.code()).find();
+        String code = isFile ? inFile(example) : example.code();
         Path classes = Files.createTempDirectory(Path.of(System.getProperty("java.io.tmpdir")), "example");
         assertThat(new JavaSource(isFile ? code : inTest(example)).complaintsOrClassesIn(classes)).as("%s", example)
                 .isEmpty();
         try (ExampleRun run = new ExampleRun(classes)) {
             run.start(code.contains(".program(") ? "OWN_CODE" : code.contains("VcpuExit.Halt") ? "HALT" : "SHUTDOWN");
-            if (isFile) {
+            if (code.contains("@Test")) {
+                assertThat(run.tests(CLASS.matcher(code).results().findFirst().orElseThrow().group(1))).isEmpty();
+            } else if (isFile) {
                 run.main(CLASS.matcher(code).results().findFirst().map(type -> type.group(1)));
             } else {
                 run.statements(!code.contains("Vm vm ="), !code.contains("Vcpu vcpu ="));

@@ -1,6 +1,7 @@
 package dev.kvmvfio.it.api;
 
 import dev.kvmvfio.bindings.vfio.vfio_h;
+import dev.kvmvfio.junit.MockKernelExtension;
 import dev.kvmvfio.kernel.Kernel;
 import dev.kvmvfio.mock.MockKernel;
 import dev.kvmvfio.vmm.Machine;
@@ -26,6 +27,7 @@ import org.apache.commons.cli.Options;
 
 /** Java source that is compiled in memory, by a program that has this library on its module path. */
 final class JavaSource {
+    /** On the module path; the kit for JUnit stays on the class path, with JUnit. */
     static final List<Path> MODULES = Stream
             .of(Kernel.class, vfio_h.class, MockKernel.class, Machine.class, Options.class).map(JavaSource::home)
             .toList();
@@ -52,9 +54,14 @@ final class JavaSource {
         }
     }
 
-    /** Imports of everything that core, the mock and the example VMM offer to a program, and of the JDK's collections. */
+    /**
+     * Imports of everything that core, the mock, the kit for JUnit and the example VMM offer to a program, and of the JDK's
+     * collections.
+     */
     static String imports() {
-        String packages = ModuleFinder.of(home(Kernel.class), home(MockKernel.class), home(Machine.class)).findAll()
+        String packages = ModuleFinder
+                .of(home(Kernel.class), home(MockKernel.class), home(Machine.class), home(MockKernelExtension.class))
+                .findAll()
                 .stream()
                 .flatMap(module -> module.descriptor().exports().stream())
                 .map(export -> "import " + export.source() + ".*;").sorted().collect(Collectors.joining("\n"));

@@ -4,13 +4,16 @@ import static dev.kvmvfio.kernel.Errno.EBADF;
 import static dev.kvmvfio.kernel.Errno.EMFILE;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
 /** The process's file descriptors. The lowest free number is always the next one, as in a real kernel. */
 public final class FileTable {
     private final List<OpenFile> files = new ArrayList<>();
+    private final Map<Integer, Origin> origins = new HashMap<>();
     private final int limit;
 
     FileTable(int limit) {
@@ -33,6 +36,7 @@ public final class FileTable {
         } else {
             files.set(fd, file);
         }
+        origins.put(fd, Origin.ofThisCall());
         return fd;
     }
 
@@ -60,6 +64,11 @@ public final class FileTable {
             }
         }
         return open;
+    }
+
+    /** Where an open file was opened. */
+    Origin origin(int fd) {
+        return origins.get(fd);
     }
 
     private static final class StandardFile extends OpenFile {

@@ -168,14 +168,20 @@ public final class Machine {
         locked(physicalMemory::close);
     }
 
-    /** Everything that is not given back yet, in words. */
-    public List<String> leaks() {
-        List<String> leaks = new ArrayList<>();
-        files().leaked().forEach((fd, file) -> leaks.add("fd " + fd + " is open: " + file));
-        process.addressSpace().mappings().forEach(mapping -> leaks.add("mapped: " + mapping));
-        holders.forEach(holder -> leaks.addAll(holder.held()));
+    /** What is not given back yet, and where it was taken; that is empty for what others take along. */
+    public record Leak(String words, String origin) {
+    }
+
+    /** Everything that is not given back yet. */
+    public List<Leak> leaks() {
+        List<Leak> leaks = new ArrayList<>();
+        files().leaked().forEach((fd, file) -> leaks
+                .add(new Leak("fd " + fd + " is open: " + file, files().origin(fd).toString())));
+        process.addressSpace().mappings()
+                .forEach(mapping -> leaks.add(new Leak("mapped: " + mapping, mapping.origin().toString())));
+        holders.forEach(holder -> holder.held().forEach(words -> leaks.add(new Leak(words, ""))));
         if (process.accountedPages() != 0) {
-            leaks.add(process.accountedPages() + " pages are pinned");
+            leaks.add(new Leak(process.accountedPages() + " pages are pinned", ""));
         }
         return leaks;
     }

@@ -13,6 +13,7 @@ public final class Mapping {
     private final OpenFile file;
     private final long address;
     private final long length;
+    private final Origin origin = Origin.ofThisCall();
     private MemorySegment kernelView;
 
     /**
@@ -64,6 +65,10 @@ public final class Mapping {
     /** Pages of a device, which have no page structs and cannot be pinned like memory. */
     boolean ofDevice() {
         return file != null && file.isDevice();
+    }
+
+    Origin origin() {
+        return origin;
     }
 
     void unmap() {
