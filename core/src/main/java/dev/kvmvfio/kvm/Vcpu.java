@@ -81,6 +81,7 @@ public final class Vcpu extends KvmFile {
     private volatile @Nullable Thread thread;
     private volatile int threadId = NOT_BOUND;
     private volatile boolean kicked;
+    private boolean toldOfClose;
     /** What completing an exit has led to, which run() answers next. */
     private @Nullable VcpuExit next;
 
@@ -153,10 +154,11 @@ public final class Vcpu extends KvmFile {
      * too, or {@link dev.kvmvfio.kernel.Kernel#interrupt(int)} with the thread's number.
      *
      * @return why it left the guest; {@link VcpuExit.Interrupted} once after {@link #kick()}, and when a signal came
-     *         while this thread is interrupted; {@link VcpuExit.Closed} when this vCPU was closed meanwhile
+     *         while this thread is interrupted; {@link VcpuExit.Closed} once when this vCPU was closed since it began its
+     *         last run, so that a loop can end
      * @throws IllegalStateException on a virtual thread, on another thread than the first time, which neither has ended
      *         nor called {@link #unbind()}, or on a thread that pauses this vCPU itself
-     * @throws ClosedException when this vCPU was closed before
+     * @throws ClosedException when this vCPU is closed and this thread was told, or did not run it
      * @throws KernelException when the kernel cannot run it; {@code EINTR} or {@code EAGAIN} when it answers nothing
      *         else ten thousand times a second
      * @throws AnswerException when it left for a port or an address with what no guest can write
@@ -166,7 +168,9 @@ public final class Vcpu extends KvmFile {
     }
 
     VcpuExit enter() {
-        requireFile();
+        if (!fd().isOpen()) {
+            return closed();
+        }
         if (Thread.currentThread() != thread) {
             bind();
         }
@@ -177,8 +181,17 @@ public final class Vcpu extends KvmFile {
             if (fd().isOpen()) {
                 throw gone;
             }
-            return VcpuExit.Closed.INSTANCE;
+            return closed();
         }
+    }
+
+    /** Once: a loop that goes on all the same would never end. */
+    private VcpuExit closed() {
+        if (toldOfClose || !isOwn()) {
+            throw new ClosedException(this);
+        }
+        toldOfClose = true;
+        return VcpuExit.Closed.INSTANCE;
     }
 
     private void requireFile() {
@@ -199,12 +212,10 @@ public final class Vcpu extends KvmFile {
         while (true) {
             if (!pauses.enterRun()) {
                 interruptions = 0;
-                complete();
+                waitWhilePaused();
                 if (next != null) {
                     return takeNext();
                 }
-                pauses.awaitResume();
-                requireFile();
                 continue;
             }
             int where = Pauses.OUT;
@@ -226,6 +237,17 @@ public final class Vcpu extends KvmFile {
             } finally {
                 pauses.leaveRun(where);
             }
+        }
+    }
+
+    /** Until it is resumed, or until completing the last exit has led to another one. */
+    private void waitWhilePaused() {
+        // Who goes on has answered, perhaps in kvmRun().
+        pauses.answered();
+        complete();
+        if (next == null) {
+            pauses.awaitResume();
+            requireFile();
         }
     }
 

@@ -274,7 +274,10 @@ public sealed interface VcpuExit {
         }
     }
 
-    /** The vCPU was closed while it ran, or its VM was: its loop ends. Nothing of it can be used any more. */
+    /**
+     * The vCPU was closed, or its VM was: its loop ends. Nothing of it can be used any more, and another {@code run()} is a
+     * {@link dev.kvmvfio.kernel.ClosedException}.
+     */
     enum Closed implements VcpuExit {
         /** Closes tell nothing. */
         INSTANCE;

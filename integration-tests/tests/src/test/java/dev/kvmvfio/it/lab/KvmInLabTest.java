@@ -12,7 +12,9 @@ import org.junit.jupiter.api.TestFactory;
 class KvmInLabTest {
     @TestFactory
     Stream<DynamicNode> testsInTheLab() throws IOException, InterruptedException {
-        return Lab.tests(List.of(), "exec " + Lab.ON_CLASS_PATH + " -Dproject.root=/share", "kvm",
+        String pauses = System.getProperty("pauses");
+        return Lab.tests(List.of(), "exec " + Lab.ON_CLASS_PATH + " -Dproject.root=/share"
+                + (pauses == null ? "" : " -Dpauses=" + pauses), "kvm",
                 List.of(System.getProperty("kvm.tests").split(",")));
     }
 }
