@@ -463,12 +463,18 @@ public final class Lifecycle {
     private static boolean until(Predicate<Handle> condition, Handle handle, @Nullable Object[] turn) {
         boolean interrupted = false;
         long nanos = SHORTEST_WAIT_NANOS;
+        long waited = 0;
         try {
             while (!condition.test(handle)) {
                 if (!Turn.mayWait(turn)) {
                     return false;
                 }
                 LockSupport.parkNanos(nanos);
+                waited += nanos;
+                if (waited > Exit.PATIENCE_NANOS) {
+                    Exit.requireNobodyWithin(handle);
+                    waited = 0;
+                }
                 nanos = Math.min(2 * nanos, LONGEST_WAIT_NANOS);
                 interrupted |= Thread.interrupted();
             }

@@ -5,6 +5,7 @@ import dev.kvmvfio.internal.Interruptions;
 import dev.kvmvfio.internal.Lifecycle;
 import dev.kvmvfio.internal.Rank;
 import dev.kvmvfio.internal.Scratch;
+import dev.kvmvfio.internal.Waiting;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.time.Duration;
@@ -60,11 +61,14 @@ public final class EventFd extends FileHandle {
     }
 
     /**
-     * Waits for a signal and takes the counter back to zero. {@link Thread#interrupt} alone does not end it, because the
-     * thread is in a system call: {@link Kernel#interrupt(int)} with the thread's number does so then.
+     * Waits for a signal and takes the counter back to zero. One thread waits for many with an {@link Epoll}.
+     *
+     * <p>{@link Thread#interrupt} ends the wait within 50 milliseconds, and stays set; with {@link Kernel#interrupt(int)}
+     * and the thread's number, at once. A platform thread waits in the kernel; a virtual one looks once in a millisecond,
+     * and keeps nobody waiting meanwhile. Nothing is allocated.
      *
      * @param timeout how long to wait, in steps of a millisecond
-     * @return how often it was signalled, 0 when the time is over or the thread was interrupted so
+     * @return how often it was signalled, 0 when the time is over or the thread was interrupted
      * @throws KernelException when the kernel refuses
      * @throws AnswerException when the kernel answers what no eventfd can
      * @throws ClosedException when this eventfd is closed, also during the wait
@@ -83,28 +87,27 @@ public final class EventFd extends FileHandle {
     private long await(long start, long patience) {
         for (long tries = 1; isOpen(); tries++) {
             long left = Math.max(0, patience - (System.nanoTime() - start));
-            long millis = Math.ceilDiv(left, 1_000_000);
-            int result = fd().poll(system_h.POLLIN(), (int) Math.min(millis, Integer.MAX_VALUE));
+            int result = fd().poll(system_h.POLLIN(), Waiting.step(left));
             boolean ended = Interruptions.areTooMany(tries, start);
             if (result < 0 && (ended || !Errno.EINTR.is(result))) {
                 throw new KernelException("poll", fd(), result);
             }
             long count = result > 0 && isOpen() ? take() : 0;
-            boolean interrupted = Errno.EINTR.is(result) && Thread.currentThread().isInterrupted();
-            if (count > 0 || left == 0 || interrupted) {
+            if (count > 0 || left == 0 || Thread.currentThread().isInterrupted()) {
                 return count;
             }
             if (ended) {
                 throw new AnswerException("poll", fd(), String.format("0x%x, and there is nothing to read", result));
             }
+            Waiting.rest(left);
         }
         throw new ClosedException(this);
     }
 
-    /** A thread that waits would keep the file open until its time is over. */
+    /** A thread that waits would keep the file open until its time is over; one between two looks sees the close. */
     @Override
     protected boolean quiesce() {
-        boolean quiet = waiters.get() == 0;
+        boolean quiet = waiters.get() == 0 || !fd().isInUse();
         if (!quiet && fd().isOpen()) {
             signal();
         }

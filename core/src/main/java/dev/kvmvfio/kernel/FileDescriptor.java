@@ -400,6 +400,16 @@ public final class FileDescriptor implements AutoCloseable {
         }
     }
 
+    /** {@code epoll_wait(2)}. */
+    int epollWait(MemorySegment events, int timeoutMillis) {
+        acquire();
+        try {
+            return kernel.epollWait(number, events, timeoutMillis);
+        } finally {
+            release();
+        }
+    }
+
     /** What a capability of the file is that has opened this one; 0 where that is not known. */
     int checkExtensionOfMaker(int capability) {
         return maker == null ? 0 : maker.ioctl(CHECK_EXTENSION, capability);

@@ -19,6 +19,10 @@ import java.util.List;
  * listener, waits for nobody. What it cannot do there, the same thread does when it is out of the call, and
  * {@link #isOpen()} is false at once.
  *
+ * <p>A shutdown hook may close handles while other threads use them. A thread that calls {@link System#exit} within a call
+ * or a close, such as in an observer, never goes on, so a close that would wait for it while the program ends is an
+ * {@link IllegalStateException}; the kernel takes back what is left with the process.
+ *
  * <p>A program that drops a handle without closing it loses what the handle holds until the program ends: files stay open
  * and memory stays mapped, pinned and reachable for devices. A handle that belongs to no other one is then reported to the
  * {@link System.Logger} {@code dev.kvmvfio}, when the next such handle is opened after the garbage collector found out. The

@@ -287,15 +287,17 @@ final class LinuxKernel implements Kernel {
 
     private static final class Poll {
         static final MethodHandle HANDLE = link("poll", 3, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_INT);
+        static final ThreadLocal<MemorySegment> REQUEST = ThreadLocal
+                .withInitial(() -> Arena.ofAuto().allocate(pollfd.layout()));
     }
 
     @Override
     public int poll(int fd, int events, int timeoutMillis) {
         MemorySegment state = STATE.get();
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment request = pollfd.allocate(arena);
-            pollfd.fd(request, fd);
-            pollfd.events(request, (short) events);
+        MemorySegment request = Poll.REQUEST.get();
+        pollfd.fd(request, fd);
+        pollfd.events(request, (short) events);
+        try {
             int result = (int) Poll.HANDLE.invokeExact(state, request, 1L, timeoutMillis);
             return result < 0 ? -errno(state) : Short.toUnsignedInt(pollfd.revents(request));
         } catch (Throwable thrown) {

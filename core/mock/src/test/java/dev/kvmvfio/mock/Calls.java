@@ -74,6 +74,15 @@ final class Calls {
         return kernel.eventfd(0, system_h.EFD_NONBLOCK() | system_h.EFD_CLOEXEC());
     }
 
+    int epoll() {
+        return kernel.epollCreate(system_h.EPOLL_CLOEXEC());
+    }
+
+    /** Lets an epoll wait for a file that can be read; 0 or a negative errno. */
+    int add(int epoll, int fd, long data) {
+        return kernel.epollControl(epoll, system_h.EPOLL_CTL_ADD(), fd, system_h.EPOLLIN(), data);
+    }
+
     /** Takes an eventfd's count; 0 when it was not signalled. */
     long take(int eventFd) {
         MemorySegment buffer = bytes(Long.BYTES);

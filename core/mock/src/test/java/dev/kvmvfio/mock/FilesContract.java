@@ -217,6 +217,80 @@ abstract class FilesContract {
         kernel.close(eventFd);
     }
 
+    private List<Long> ready(int epoll, int room, int millis) {
+        MemorySegment events = calls.bytes((long) room * Kernel.EPOLL_EVENT_SIZE);
+        int count = kernel.epollWait(epoll, events, millis);
+        List<Long> data = new ArrayList<>();
+        for (long i = 0; i < count; i++) {
+            assertThat(events.get(ValueLayout.JAVA_INT, i * Kernel.EPOLL_EVENT_SIZE)).isEqualTo(system_h.EPOLLIN());
+            data.add(events.get(ValueLayout.JAVA_LONG, i * Kernel.EPOLL_EVENT_SIZE + Long.BYTES));
+        }
+        return data;
+    }
+
+    @Test
+    void anEpollTellsWhichFilesAreReady() {
+        int epoll = calls.epoll();
+        int[] eventFds = {calls.eventFd(), calls.eventFd(), calls.eventFd()};
+        for (int i = 0; i < eventFds.length; i++) {
+            assertThat(calls.add(epoll, eventFds[i], -i)).isZero();
+        }
+        assertThat(ready(epoll, 3, 0)).isEmpty();
+        assertThat(ready(epoll, 3, 20)).isEmpty();
+        calls.signal(eventFds[1]);
+        assertThat(ready(epoll, 3, -1)).containsExactly(-1L);
+        assertThat(kernel.poll(epoll, system_h.POLLIN(), 0)).isEqualTo(system_h.POLLIN());
+        calls.signal(eventFds[0]);
+        assertThat(ready(epoll, 3, -1)).as("each until it is read").containsExactlyInAnyOrder(0L, -1L);
+        List<Long> first = ready(epoll, 1, -1);
+        assertThat(first).hasSize(1);
+        assertThat(ready(epoll, 1, -1)).as("the other one next").hasSize(1).doesNotContainAnyElementsOf(first);
+        assertThat(calls.take(eventFds[1])).isEqualTo(1);
+        assertThat(ready(epoll, 3, -1)).containsExactly(0L);
+        assertThat(kernel.epollControl(epoll, system_h.EPOLL_CTL_MOD(), eventFds[0], system_h.EPOLLIN(), 9)).isZero();
+        assertThat(ready(epoll, 3, -1)).containsExactly(9L);
+        assertThat(kernel.epollControl(epoll, system_h.EPOLL_CTL_DEL(), eventFds[0], 0, 0)).isZero();
+        assertThat(ready(epoll, 3, 0)).isEmpty();
+        calls.close(eventFds);
+        calls.close(epoll);
+    }
+
+    @Test
+    void aFileLeavesAnEpollWithItsLastNumber() {
+        int epoll = calls.epoll();
+        int eventFd = calls.eventFd();
+        int copy = kernel.dup(eventFd);
+        assertThat(calls.add(epoll, eventFd, 1)).isZero();
+        assertThat(calls.add(epoll, copy, 2)).as("another number of it").isZero();
+        calls.signal(eventFd);
+        calls.close(eventFd);
+        assertThat(ready(epoll, 3, 0)).containsExactlyInAnyOrder(1L, 2L);
+        calls.close(copy);
+        assertThat(ready(epoll, 3, 0)).isEmpty();
+        calls.close(epoll);
+    }
+
+    @Test
+    void epollsThatCannotBe() {
+        int epoll = calls.epoll();
+        int eventFd = calls.eventFd();
+        assertThat(errno(kernel.epollCreate(1))).isEqualTo(Errno.EINVAL);
+        assertThat(errno(calls.add(1000, eventFd, 0))).isEqualTo(Errno.EBADF);
+        assertThat(errno(calls.add(epoll, 1000, 0))).isEqualTo(Errno.EBADF);
+        assertThat(errno(calls.add(epoll, epoll, 0))).isEqualTo(Errno.EINVAL);
+        assertThat(errno(calls.add(eventFd, epoll, 0))).as("no epoll").isEqualTo(Errno.EINVAL);
+        assertThat(errno(kernel.epollControl(epoll, system_h.EPOLL_CTL_DEL(), eventFd, 0, 0))).isEqualTo(Errno.ENOENT);
+        assertThat(errno(kernel.epollControl(epoll, system_h.EPOLL_CTL_MOD(), eventFd, 0, 0))).isEqualTo(Errno.ENOENT);
+        assertThat(errno(kernel.epollControl(epoll, 4, eventFd, 0, 0))).isEqualTo(Errno.EINVAL);
+        assertThat(calls.add(epoll, eventFd, 0)).isZero();
+        assertThat(errno(calls.add(epoll, eventFd, 1))).isEqualTo(Errno.EEXIST);
+        MemorySegment room = calls.bytes(Kernel.EPOLL_EVENT_SIZE);
+        assertThat(errno(kernel.epollWait(epoll, MemorySegment.NULL, 0))).as("no room").isEqualTo(Errno.EINVAL);
+        assertThat(errno(kernel.epollWait(1000, room, 0))).isEqualTo(Errno.EBADF);
+        assertThat(errno(kernel.epollWait(eventFd, room, 0))).isEqualTo(Errno.EINVAL);
+        calls.close(epoll, eventFd);
+    }
+
     private static void sleep(long millis) {
         try {
             Thread.sleep(millis);

@@ -48,7 +48,8 @@ package dev.kvmvfio.mock.model;
  * {@code memfd_create} with {@code MFD_EXEC} or {@code MFD_NOEXEC_SEAL}, a mapped memfd that changes its size, a private
  * mapping of a memfd, mmap beyond the end of a memfd, pread, pwrite, read and write of a memfd, opening the disk of a
  * device, getrlimit of a resource other than {@code RLIMIT_MEMLOCK}, madvise,
- * statx of an open file, epoll, a Unix socket, a signal that is not a real-time one.
+ * statx of an open file, epoll of something else than eventfds, epoll with events other than
+ * {@code EPOLLIN} and {@code EPOLLOUT}, a Unix socket, a signal that is not a real-time one.
  * </ul>
  */
 public final class NotModelledException extends UnsupportedOperationException {

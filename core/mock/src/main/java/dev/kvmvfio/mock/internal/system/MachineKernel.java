@@ -172,17 +172,27 @@ public final class MachineKernel implements Kernel {
 
     @Override
     public int epollCreate(int flags) {
-        throw new NotModelledException("epoll");
+        return machine.files().install(new EpollFile(flags));
     }
 
     @Override
     public int epollControl(int epoll, int operation, int fd, int events, long data) {
-        throw new NotModelledException("epoll");
+        OpenFile waiting = machine.files().get(epoll);
+        OpenFile file = machine.files().get(fd);
+        Refusal.when(file == waiting, EINVAL);
+        EpollFile.of(waiting).control(operation, fd, file, events, data);
+        machine.changed();
+        return 0;
     }
 
     @Override
     public int epollWait(int epoll, MemorySegment events, int timeoutMillis) {
-        throw new NotModelledException("epoll");
+        OpenFile.Buffer buffer = user(events);
+        Refusal.when(buffer.size() < EPOLL_EVENT_SIZE, EINVAL);
+        return (int) held(epoll, file -> {
+            EpollFile waiting = EpollFile.of(file);
+            return await(() -> waiting.tell(buffer), timeoutMillis);
+        });
     }
 
     @Override

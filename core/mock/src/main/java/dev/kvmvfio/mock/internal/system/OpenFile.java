@@ -37,6 +37,11 @@ public abstract class OpenFile {
         }
     }
 
+    /** Whether no number stands for it any more, and nothing keeps it open. */
+    final boolean isReleased() {
+        return references == 0;
+    }
+
     /** The last reference is gone. */
     protected void release() {
     }
