@@ -41,6 +41,10 @@ public final class DmaMapping extends Handle {
         iova = chosen;
     }
 
+    boolean overlaps(long start, long bytes) {
+        return Long.compareUnsigned(start, iova + size) < 0 && Long.compareUnsigned(iova, start + bytes) < 0;
+    }
+
     /** Where the kernel was to choose and did not say, there is no address by which it could be taken back. */
     @Override
     protected void release() {

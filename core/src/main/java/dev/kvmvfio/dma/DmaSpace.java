@@ -109,7 +109,7 @@ public abstract sealed class DmaSpace extends Handle permits VfioContainer, Ioas
 
     private String remedy(int result, long iova, long size) {
         return switch (Errno.of(-result)) {
-            case EEXIST -> "It overlaps one of " + mappings();
+            case EEXIST -> "It overlaps " + mappings().stream().filter(some -> some.overlaps(iova, size)).toList();
             case ENOMEM -> Memlock.describe(fd().kernel(), size);
             case ENOSPC -> "The container's limit of mappings (dma_entry_limit) is used up: map larger pieces";
             case EINVAL, EADDRINUSE, EOVERFLOW -> reserved(iova, size);

@@ -18,7 +18,7 @@ public final class DeviceNode {
      * empty for the others.
      */
     public static FileDescriptor open(Kernel kernel, String path, Function<Errno, String> remedy) {
-        int result = (int) Lifecycle.call(() -> kernel.open(path, system_h.O_RDWR() | system_h.O_CLOEXEC()));
+        int result = (int) Lifecycle.calling(() -> kernel.open(path, system_h.O_RDWR() | system_h.O_CLOEXEC()));
         if (result < 0) {
             Errno errno = Errno.of(-result);
             String known = Remedy.of(() -> inService(kernel, path, errno).orElseGet(() -> remedy.apply(errno)));

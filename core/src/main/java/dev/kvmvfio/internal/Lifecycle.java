@@ -441,7 +441,7 @@ public final class Lifecycle {
     }
 
     /** A call on no file yet, into a kernel that may be a program's own: until it ends, nothing that this thread does waits. */
-    public static long call(LongSupplier call) {
+    public static long calling(LongSupplier call) {
         enterCall();
         try {
             return call.getAsLong();

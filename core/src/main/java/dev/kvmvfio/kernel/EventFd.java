@@ -34,7 +34,7 @@ public final class EventFd extends FileHandle {
      */
     public static EventFd create(Kernel kernel) {
         int result = (int) Lifecycle
-                .call(() -> kernel.eventfd(0, system_h.EFD_CLOEXEC() | system_h.EFD_NONBLOCK()));
+                .calling(() -> kernel.eventfd(0, system_h.EFD_CLOEXEC() | system_h.EFD_NONBLOCK()));
         if (result < 0) {
             throw new KernelException("eventfd", "this process", result);
         }
@@ -76,11 +76,16 @@ public final class EventFd extends FileHandle {
     public long await(Duration timeout) {
         long start = System.nanoTime();
         long patience = Math.max(0, TimeUnit.NANOSECONDS.convert(timeout));
-        waiters.incrementAndGet();
+        Lifecycle.enterCall();
         try {
-            return await(start, patience);
+            waiters.incrementAndGet();
+            try {
+                return await(start, patience);
+            } finally {
+                waiters.decrementAndGet();
+            }
         } finally {
-            waiters.decrementAndGet();
+            Lifecycle.leaveCall();
         }
     }
 

@@ -101,7 +101,7 @@ public final class FileDescriptor implements AutoCloseable {
      * @throws KernelException when the kernel refuses
      */
     public static FileDescriptor open(Kernel kernel, String path, int flags) {
-        int result = (int) Lifecycle.call(() -> kernel.open(path, flags | system_h.O_CLOEXEC()));
+        int result = (int) Lifecycle.calling(() -> kernel.open(path, flags | system_h.O_CLOEXEC()));
         if (result < 0) {
             throw new KernelException("open", path, result);
         }

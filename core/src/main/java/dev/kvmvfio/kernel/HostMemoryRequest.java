@@ -73,13 +73,13 @@ public final class HostMemoryRequest {
 
     private HostMemory anonymous() {
         int flags = system_h.MAP_PRIVATE() | system_h.MAP_ANONYMOUS() | mapFlags();
-        return mapped(Lifecycle.call(() -> kernel.mmap(size, protection(), flags, -1, 0)), null);
+        return mapped(Lifecycle.calling(() -> kernel.mmap(size, protection(), flags, -1, 0)), null);
     }
 
     private HostMemory ofFile(String fileName) {
         int flags = system_h.MFD_CLOEXEC() | (hugePages == null ? 0 : hugePages.memfdFlags());
         FileDescriptor file = FileDescriptor.own(kernel,
-                (int) check("memfd_create", Lifecycle.call(() -> kernel.memfd(fileName, flags))),
+                (int) check("memfd_create", Lifecycle.calling(() -> kernel.memfd(fileName, flags))),
                 "memfd " + fileName);
         try {
             check("ftruncate", file.ftruncate(size));

@@ -23,10 +23,15 @@ final class ExitReader {
             kvm_h.KVM_EXIT_X86_BUS_LOCK(), kvm_h.KVM_EXIT_NOTIFY(), kvm_h.KVM_EXIT_MEMORY_FAULT(),
             kvm_h.KVM_EXIT_ARM_SEA());
 
+    /** Up to the end of the union that tells of the exit. */
+    private static final long COPIED = kvm_run.kvm_valid_regs$offset();
+
     private final Vcpu vcpu;
     private final MemorySegment run;
-    private final MemorySegment mmio;
+    /** What the rarer exits are views of: their program may still read it when the vCPU is closed. */
+    private final MemorySegment told = MemorySegment.ofArray(new long[(int) (COPIED / Long.BYTES)]);
     private final PortData port;
+    private final MmioData mmio;
     private final VcpuExit.PortRead portRead;
     private final VcpuExit.PortWrite portWrite;
     private final VcpuExit.MmioRead mmioRead;
@@ -37,14 +42,14 @@ final class ExitReader {
     ExitReader(Vcpu vcpu, MemorySegment run) {
         this.vcpu = vcpu;
         this.run = run;
-        this.mmio = kvm_run.mmio(run);
-        this.port = new PortData(run, kvm_run.io(run));
+        this.port = new PortData(vcpu, run);
+        this.mmio = new MmioData(vcpu, run);
         this.portRead = new VcpuExit.PortRead(port, vcpu);
         this.portWrite = new VcpuExit.PortWrite(port);
         this.mmioRead = new VcpuExit.MmioRead(mmio, vcpu);
         this.mmioWrite = new VcpuExit.MmioWrite(mmio);
-        this.others = byReason(others(run));
-        this.unknown = new VcpuExit.UnknownExit(run);
+        this.others = byReason(others(told));
+        this.unknown = new VcpuExit.UnknownExit(told);
     }
 
     private static Map<Integer, VcpuExit> others(MemorySegment run) {
@@ -68,14 +73,14 @@ final class ExitReader {
     VcpuExit read() {
         int reason = kvm_run.exit_reason(run);
         if (reason == IO) {
-            require(port.isPossible(), "KVM_EXIT_IO", port);
+            require(port.read(), "KVM_EXIT_IO", port);
             return port.isOut() ? portWrite : portRead;
         }
         if (reason == MMIO) {
-            int size = kvm_run.mmio.len(mmio);
-            require(size > 0 && size <= Long.BYTES, "KVM_EXIT_MMIO", size);
-            return kvm_run.mmio.is_write(mmio) != 0 ? mmioWrite : mmioRead;
+            require(mmio.read(), "KVM_EXIT_MMIO", mmio.size());
+            return mmio.isWrite() ? mmioWrite : mmioRead;
         }
+        MemorySegment.copy(run, 0, told, 0, COPIED);
         VcpuExit other = reason >= 0 && reason < others.length ? others[reason] : null;
         return other == null ? unknown : other;
     }

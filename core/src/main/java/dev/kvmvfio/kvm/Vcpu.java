@@ -274,7 +274,11 @@ public final class Vcpu extends KvmFile {
     }
 
     private void setImmediateExit(byte value) {
-        BYTE.setVolatile(shared.segment(), IMMEDIATE_EXIT, value);
+        try {
+            BYTE.setVolatile(shared.segment(), IMMEDIATE_EXIT, value);
+        } catch (IllegalStateException gone) {
+            throw new ClosedException(this);
+        }
     }
 
     private synchronized void bind() {
@@ -527,8 +531,10 @@ public final class Vcpu extends KvmFile {
         fd().close();
         pauses.wake();
         if (KernelAccess.get().isInUse(fd())) {
-            if (shared.isOpen()) {
+            try {
                 setImmediateExit((byte) 1);
+            } catch (ClosedException gone) {
+                // The signal alone ends a run that has begun.
             }
             interrupt();
         }

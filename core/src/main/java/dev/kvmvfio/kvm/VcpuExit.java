@@ -4,13 +4,12 @@ import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.bindings.kvm.x86_64.kvm_run;
 import dev.kvmvfio.kvm.x86.X86Exit;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 
 /**
  * Why a vCPU left the guest: what {@link Vcpu#run()} answers with, to be switched over.
  *
- * <p>An exit that tells something is a view of the vCPU's {@code struct kvm_run}: the same object each time, valid until
- * the next {@code run()}. So no exit allocates anything.
+ * <p>An exit that tells something is the same object each time, valid until the next {@code run()}, also when the vCPU is
+ * closed before that. So no exit allocates anything.
  *
  * <p><b>Thread-safety:</b> for the vCPU's thread only.
  */
@@ -59,6 +58,7 @@ public sealed interface VcpuExit {
          * Answers with one value, each time when there are several.
          *
          * @param value of which the lowest {@link #size()} bytes count
+         * @throws dev.kvmvfio.kernel.ClosedException when the vCPU is closed
          */
         public void answer(int value) {
             for (int i = 0; i < count(); i++) {
@@ -153,10 +153,10 @@ public sealed interface VcpuExit {
      * guest gets when the vCPU runs again.
      */
     final class MmioRead implements VcpuExit {
-        private final MemorySegment mmio;
+        private final MmioData mmio;
         private final Vcpu vcpu;
 
-        MmioRead(MemorySegment mmio, Vcpu vcpu) {
+        MmioRead(MmioData mmio, Vcpu vcpu) {
             this.mmio = mmio;
             this.vcpu = vcpu;
         }
@@ -167,7 +167,7 @@ public sealed interface VcpuExit {
          * @return a guest-physical address in bytes
          */
         public long address() {
-            return kvm_run.mmio.phys_addr(mmio);
+            return mmio.address();
         }
 
         /**
@@ -176,16 +176,17 @@ public sealed interface VcpuExit {
          * @return 1 to 8 bytes
          */
         public int size() {
-            return kvm_run.mmio.len(mmio);
+            return mmio.size();
         }
 
         /**
          * Answers.
          *
          * @param value of which the lowest {@link #size()} bytes count
+         * @throws dev.kvmvfio.kernel.ClosedException when the vCPU is closed
          */
         public void answer(long value) {
-            mmio.set(ValueLayout.JAVA_LONG, kvm_run.mmio.data$offset(), value);
+            mmio.answer(value);
             vcpu.answered();
         }
 
@@ -197,9 +198,9 @@ public sealed interface VcpuExit {
 
     /** The guest wrote to an address that is no writable memory ({@code KVM_EXIT_MMIO}). */
     final class MmioWrite implements VcpuExit {
-        private final MemorySegment mmio;
+        private final MmioData mmio;
 
-        MmioWrite(MemorySegment mmio) {
+        MmioWrite(MmioData mmio) {
             this.mmio = mmio;
         }
 
@@ -209,7 +210,7 @@ public sealed interface VcpuExit {
          * @return a guest-physical address in bytes
          */
         public long address() {
-            return kvm_run.mmio.phys_addr(mmio);
+            return mmio.address();
         }
 
         /**
@@ -218,7 +219,7 @@ public sealed interface VcpuExit {
          * @return 1 to 8 bytes
          */
         public int size() {
-            return kvm_run.mmio.len(mmio);
+            return mmio.size();
         }
 
         /**
@@ -227,9 +228,7 @@ public sealed interface VcpuExit {
          * @return {@link #size()} bytes, unsigned; all 64 bits when there are eight
          */
         public long value() {
-            long data = mmio.get(ValueLayout.JAVA_LONG, kvm_run.mmio.data$offset());
-            int unused = Long.SIZE - size() * Byte.SIZE;
-            return data << unused >>> unused;
+            return mmio.value();
         }
 
         @Override

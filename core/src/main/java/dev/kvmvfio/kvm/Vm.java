@@ -156,7 +156,9 @@ public final class Vm extends KvmFile {
     @Override
     protected boolean quiesce() {
         List<Vcpu> vcpus = Lifecycle.children(this, Vcpu.class);
-        vcpus.forEach(Vcpu::stop);
+        Failures failures = new Failures();
+        vcpus.forEach(vcpu -> failures.attempt(vcpu::stop));
+        failures.throwFirst();
         return Lifecycle.closeAll(vcpus);
     }
 

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.InstanceOfAssertFactories.STRING;
 
+import dev.kvmvfio.bindings.kvm.kvm_h;
 import dev.kvmvfio.dma.DmaMapping;
 import dev.kvmvfio.iommufd.Ioas;
 import dev.kvmvfio.iommufd.Iommufd;
@@ -38,6 +39,7 @@ import dev.kvmvfio.vfio.MsiVectors;
 import dev.kvmvfio.vfio.Region;
 import dev.kvmvfio.vfio.VfioContainer;
 import dev.kvmvfio.vfio.VfioGroup;
+import java.lang.foreign.Arena;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -625,6 +627,26 @@ class CloseAttackTest {
         }
     }
 
+    /** Agrees to everything and takes no lock, which the end of the stack could leave locked. */
+    private static final class Agreeing extends ObservedKernel {
+        private static final long VCPU_PAGES = Arena.global().allocate(3 << 12, 1 << 12).address();
+
+        Agreeing() {
+            super(Kernel.linux());
+        }
+
+        @Override
+        protected long call(SystemCall call, LongSupplier made) {
+            return switch (call.name()) {
+                case "KVM_GET_API_VERSION" -> kvm_h.KVM_API_VERSION();
+                case "KVM_GET_VCPU_MMAP_SIZE" -> 3 << 12;
+                case "open", "KVM_CREATE_VM", "KVM_CREATE_VCPU" -> 1 << 20;
+                case "mmap" -> VCPU_PAGES;
+                default -> 0;
+            };
+        }
+    }
+
     /**
      * The next close, with stack enough, finishes, and the thread closes other things as before. What is lost is a file
      * whose close(2) had begun.
@@ -632,7 +654,7 @@ class CloseAttackTest {
     @Test
     @SuppressWarnings("resource")
     void aCloseThatRunsOutOfStackIsFinishedLater() throws Exception {
-        Kernel other = MockKernel.example();
+        Kernel other = new Agreeing();
         Kvm deep = Kvm.open(other);
         HostMemory memory = HostMemory.allocate(other, 1 << 16);
         FutureTask<Integer> overflows = new FutureTask<>(() -> {
