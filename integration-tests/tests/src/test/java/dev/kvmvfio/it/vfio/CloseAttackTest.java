@@ -631,6 +631,8 @@ class CloseAttackTest {
     private static final class Agreeing extends ObservedKernel {
         private static final long VCPU_PAGES = Arena.global().allocate(3 << 12, 1 << 12).address();
 
+        private int next = 1 << 20;
+
         Agreeing() {
             super(Kernel.linux());
         }
@@ -640,7 +642,7 @@ class CloseAttackTest {
             return switch (call.name()) {
                 case "KVM_GET_API_VERSION" -> kvm_h.KVM_API_VERSION();
                 case "KVM_GET_VCPU_MMAP_SIZE" -> 3 << 12;
-                case "open", "KVM_CREATE_VM", "KVM_CREATE_VCPU" -> 1 << 20;
+                case "open", "KVM_CREATE_VM", "KVM_CREATE_VCPU" -> next++;
                 case "mmap" -> VCPU_PAGES;
                 default -> 0;
             };
