@@ -262,14 +262,14 @@ public sealed interface VcpuExit {
         }
     }
 
-    /** {@link Vcpu#kick()} was called; the guest did nothing. */
+    /** {@link Vcpu#kick()} was called, or a signal came to a thread that is interrupted; the guest did nothing. */
     enum Interrupted implements VcpuExit {
         /** Kicks tell nothing. */
         INSTANCE;
 
         @Override
         public String toString() {
-            return "interrupted by a kick";
+            return "interrupted";
         }
     }
 

@@ -191,7 +191,8 @@ public final class GuestMemory extends Handle {
     }
 
     /**
-     * Maps all blocks into an address space of devices, and those that are added later.
+     * Maps all blocks into an address space of devices, and those that are added later. Its devices reach this guest's
+     * memory then, also when they are another VM's: a space has no VM.
      *
      * @param space an IOAS or a container
      * @return what takes the blocks out of the space when it is closed; it belongs to the space and to this memory, and is
