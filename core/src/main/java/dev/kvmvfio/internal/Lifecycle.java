@@ -39,6 +39,7 @@ public final class Lifecycle {
         OPEN, CLOSING, FAILED, CLOSED
     }
 
+    private static final int[] DEVICES_FIRST = {Rank.ATTACHED_DEVICE, Rank.USE};
     private static final long SHORTEST_WAIT_NANOS = 50_000;
     private static final long LONGEST_WAIT_NANOS = 2_000_000;
 
@@ -653,7 +654,7 @@ public final class Lifecycle {
             return false;
         }
         if (hasChildren()) {
-            all().reversed().forEach(child -> close(child, turn, failures));
+            closeChildren(turn, failures);
         }
         if (hasChildren() || !until(Lifecycle::isFree, handle, turn)) {
             return false;
@@ -671,6 +672,19 @@ public final class Lifecycle {
         }
         endWatch();
         return true;
+    }
+
+    /** The youngest first, but devices fall silent before what they signal and reach is taken from them. */
+    private void closeChildren(@Nullable Object[] turn, Failures failures) {
+        List<Handle> children = all().reversed();
+        for (int first : DEVICES_FIRST) {
+            for (Handle child : children) {
+                if (of(child).rank == first) {
+                    close(child, turn, failures);
+                }
+            }
+        }
+        children.forEach(child -> close(child, turn, failures));
     }
 
     private static boolean settle(Handle handle) {

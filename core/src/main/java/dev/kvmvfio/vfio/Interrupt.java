@@ -65,6 +65,8 @@ public final class Interrupt {
     /** Held over the calls that enable and disable. */
     private final ReentrantLock changing = new ReentrantLock();
     private volatile @Nullable Enabled enabled;
+    /** Whether a close has disabled it, and not the program. */
+    private volatile boolean takenAway;
 
     /** That the interrupt is enabled, until it is disabled. */
     final class Enabled extends Handle {
@@ -237,6 +239,7 @@ public final class Interrupt {
         Lifecycle.make(made, () -> {
             // From here the kernel may have it, whatever the call ends with.
             enabled = made;
+            takenAway = false;
             try {
                 call.run();
             } catch (KvmVfioException | ClosedException refused) {
@@ -255,6 +258,7 @@ public final class Interrupt {
         if (enabled != ended) {
             return;
         }
+        takenAway = true;
         try {
             set("disable", vfio_h.VFIO_IRQ_SET_ACTION_TRIGGER(), 0, 0);
         } catch (KernelException refused) {
@@ -315,6 +319,7 @@ public final class Interrupt {
             whileOpen(() -> set("disable", vfio_h.VFIO_IRQ_SET_ACTION_TRIGGER(), 0, 0));
         } else {
             now.close();
+            takenAway = false;
         }
     }
 
@@ -323,8 +328,8 @@ public final class Interrupt {
         try {
             call.run();
         } catch (KernelException refused) {
-            if (!device.isOpen()) {
-                throw new ClosedException(device);
+            if (takenAway || !device.isOpen()) {
+                throw new ClosedException(takenAway ? "what had " + this + " enabled" : device);
             }
             throw refused;
         }

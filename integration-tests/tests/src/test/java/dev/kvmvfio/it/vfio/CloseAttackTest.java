@@ -2,6 +2,7 @@ package dev.kvmvfio.it.vfio;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.catchThrowable;
 import static org.assertj.core.api.InstanceOfAssertFactories.STRING;
 
 import dev.kvmvfio.bindings.kvm.kvm_h;
@@ -46,6 +47,7 @@ import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import java.util.function.LongSupplier;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
@@ -570,6 +572,61 @@ class CloseAttackTest {
         return calls;
     }
 
+    /** The device is silent before it is closed: a call that comes then is late, and not wrong. */
+    @ParameterizedTest
+    @EnumSource
+    void aLateCallOnAnInterruptIsToldOfTheClose(VfioInterface by) {
+        AttachedDevice attached = AttachedDevice.request(kernel, ADDRESS).via(by).attach(vm);
+        Interrupt msi = attached.device().interrupt(Interrupt.MSI);
+        EventFd fired = root(EventFd.create(kernel));
+        msi.enable(fired);
+        List<Throwable> thrown = new ArrayList<>();
+        kernel.watched = "VFIO_DEVICE_SET_IRQS";
+        kernel.after = () -> {
+            kernel.watched = "";
+            thrown.add(catchThrowable(() -> msi.trigger(0)));
+        };
+        attached.close();
+        assertThat(thrown).singleElement().isInstanceOf(ClosedException.class);
+    }
+
+    @Test
+    void aCallOnAnInterruptThatTheProgramDisabledIsRefused() {
+        Interrupt msi = AttachedDevice.request(kernel, ADDRESS).attach(vm).device().interrupt(Interrupt.MSI);
+        msi.enable(root(EventFd.create(kernel)));
+        msi.disable();
+        assertThatThrownBy(() -> msi.trigger(0)).isInstanceOfSatisfying(KernelException.class,
+                refused -> assertThat(refused.errno()).isEqualTo(Errno.EINVAL));
+    }
+
+    /** A VM that is closed gives its devices back as they are given back alone. */
+    @ParameterizedTest
+    @EnumSource
+    void devicesFallSilentFirst(VfioInterface by) {
+        List<String> alone = callsOfDetach(by, Handle::close);
+        assertThat(alone).startsWith("VFIO_DEVICE_SET_IRQS", "KVM_IRQFD");
+        assertThat(callsOfDetach(by, attached -> ((AttachedDevice) attached).device().vm().close()))
+                .filteredOn(call -> !call.equals("KVM_SET_USER_MEMORY_REGION"))
+                .startsWith(alone.stream().filter(call -> !call.equals("KVM_SET_GSI_ROUTING")).toArray(String[]::new));
+    }
+
+    private List<String> callsOfDetach(VfioInterface by, Consumer<Handle> detach) {
+        try (MockKernel host = MockKernel.example(); Kvm ofHost = Kvm.open(host)) {
+            Vm guest = ofHost.createVm();
+            guest.interrupts().createIrqchip();
+            HostMemory ram = HostMemory.allocate(host, 1 << 16);
+            AttachedDevice attached = AttachedDevice.request(host, ADDRESS).via(by)
+                    .attach(GuestMemory.create(guest, 0, ram));
+            attached.device().connectMsix(1).program(0, 0xfee0_0000L, 0x41);
+            host.clearTrace();
+            detach.accept(attached);
+            List<String> calls = host.trace().stream().map(SystemCall::name).toList();
+            ofHost.close();
+            ram.close();
+            return calls;
+        }
+    }
+
     @Test
     void aBarThatIsRefusedHalfWayIsPlacedTheNextTime() {
         try (MockKernel host = MockKernel.host(KernelProfile.V6_12).device("0000:6a:01.0",
@@ -605,7 +662,7 @@ class CloseAttackTest {
         await(begun);
         eventFd.fd().close();
         eventFd.close();
-        assertThat(waiting).isDone();
+        assertThatThrownBy(() -> waiting.get(20, TimeUnit.SECONDS)).hasCauseInstanceOf(ClosedException.class);
     }
 
     /** A JUnit timeout, or an executor that is shut down, interrupts a thread that closes. */
