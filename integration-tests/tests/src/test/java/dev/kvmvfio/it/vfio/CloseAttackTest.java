@@ -611,7 +611,8 @@ class CloseAttackTest {
     }
 
     private List<String> callsOfDetach(VfioInterface by, Consumer<Handle> detach) {
-        try (MockKernel host = MockKernel.example(); Kvm ofHost = Kvm.open(host)) {
+        try (MockKernel host = MockKernel.example()) {
+            Kvm ofHost = Kvm.open(host);
             Vm guest = ofHost.createVm();
             guest.interrupts().createIrqchip();
             HostMemory ram = HostMemory.allocate(host, 1 << 16);
