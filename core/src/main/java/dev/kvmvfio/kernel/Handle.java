@@ -12,12 +12,13 @@ import java.util.List;
  * <p>A close gives back the handles that belong to this one, the youngest first, then this one. Closing twice does
  * nothing. When the kernel refuses a step, the close goes on with the others and throws at its end: the first exception,
  * with the others suppressed. What was refused stays, with all that it needs, and counts as closed for every other call;
- * another {@code close()}, after this one, goes on with it. A program that uses try-with-resources and catches such an exception closes
- * the outermost handle once more.
+ * another {@code close()}, after this one, goes on with it. A program that uses try-with-resources and catches such an
+ * exception closes the outermost handle once more.
  *
  * <p>A close that is made while this thread is within a call of the library, such as in the observer of a call or in a
  * listener, waits for nobody. What it cannot do there, the same thread does when it is out of the call, and
- * {@link #isOpen()} is false at once.
+ * {@link #isOpen()} is false at once. What the kernel refuses then is told to the thread's
+ * {@link Thread.UncaughtExceptionHandler}, because the call has nothing to do with it; another {@code close()} goes on.
  *
  * <p>A shutdown hook may close handles while other threads use them. A thread that calls {@link System#exit} within a call
  * or a close, such as in an observer, never goes on, so a close that would wait for it while the program ends is an
